@@ -1,0 +1,1 @@
+//! What makes workers polite: rate limits, gates, heartbeats; Redis and in-process.

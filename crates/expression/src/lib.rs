@@ -1,0 +1,1 @@
+//! Evaluates mapping expressions in a jailed child process.

@@ -1,0 +1,1 @@
+//! The task queue: RabbitMQ and in-process, behind one contract.

@@ -1,0 +1,1 @@
+//! What every role needs: configuration, fleet files, logs, metrics and health endpoints, drain.

@@ -1,0 +1,1 @@
+//! Consumes tasks: load, map, merge, validate, plan, send, record, acknowledge.
