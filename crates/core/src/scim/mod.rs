@@ -1,0 +1,9 @@
+//! The System for Cross-domain Identity Management, version 2.0 (RFC 7643, RFC 7644), as data and rules.
+
+pub mod message;
+pub mod path;
+pub mod resource;
+pub mod schema;
+pub mod validate;
+
+pub use resource::{Document, ResourceKind};
