@@ -174,12 +174,9 @@ mod tests {
         let announced = layer(r#"{"update":"patch","filter":true}"#);
         let curated = layer(r#"{"members_per_patch":20}"#);
         let own = layer(r#"{"update":"put"}"#);
-        let resolved = Profile::resolve(&[
-            (Origin::Announced, &announced),
-            (Origin::Curated, &curated),
-            (Origin::Override, &own),
-        ])
-        .unwrap();
+        let resolved =
+            Profile::resolve(&[(Origin::Announced, &announced), (Origin::Curated, &curated), (Origin::Override, &own)])
+                .unwrap();
         assert_eq!(resolved.profile.update, Update::Put);
         assert_eq!(resolved.profile.members_per_patch, 20);
         assert!(resolved.profile.can_filter_by("userName"));

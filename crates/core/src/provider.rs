@@ -265,7 +265,9 @@ impl From<LeaversTable> for Leavers {
 impl From<LeaversForm> for Leavers {
     fn from(form: LeaversForm) -> Self {
         match form {
-            LeaversForm::One(action) => Self { disabled: action, out_of_scope: action, deleted: action, groups: action },
+            LeaversForm::One(action) => {
+                Self { disabled: action, out_of_scope: action, deleted: action, groups: action }
+            }
             LeaversForm::Each(table) => table.into(),
         }
     }

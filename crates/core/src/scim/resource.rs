@@ -1,6 +1,5 @@
 //! Resources as JSON objects (RFC 7643 §3): attributes that we do not know are kept, never dropped.
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::state::words;
