@@ -40,6 +40,12 @@ pub enum QueueError {
         /// Where it was to go.
         routing_key: String,
     },
+    /// The queue that was to be consumed does not exist.
+    #[error("there is no queue `{queue}`; its provider was not declared yet or was removed")]
+    Undeclared {
+        /// The queue's full name.
+        queue: String,
+    },
 }
 
 /// What may be consumed.
@@ -130,13 +136,16 @@ pub trait Queue: Send + Sync {
     async fn publish_job(&self, job: &Job) -> Result<(), QueueError>;
     /// Publishes a body as it is to the jobs queue, as any AMQP client would.
     async fn publish_raw_job(&self, body: &[u8]) -> Result<(), QueueError>;
-    /// Subscribes with prefetch 1.
+    /// Subscribes with prefetch 1; [`QueueError::Undeclared`] when there is no such queue.
     async fn consume(&self, source: &Source) -> Result<Box<dyn Consumer>, QueueError>;
-    /// Messages ready or in hand, per lane.
+    /// Messages that wait, per lane; those in hand are not counted, because AMQP does not tell. Zero
+    /// when the provider was never declared.
     async fn depth(&self, provider: &ProviderName, lane: Lane) -> Result<u64, QueueError>;
     /// Up to `limit` dead letters, oldest first; they stay where they are.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError>;
     /// Publishes dead letters again to where they came from; `ids` empty means all. Returns how many.
+    /// Those that no queue takes stay where they are, and the first such error is returned after the
+    /// others went.
     async fn replay_dead_letters(&self, ids: &[String]) -> Result<u64, QueueError>;
     /// Removes dead letters; `ids` empty means all. Returns how many.
     async fn drop_dead_letters(&self, ids: &[String]) -> Result<u64, QueueError>;
