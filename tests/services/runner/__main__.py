@@ -2,11 +2,10 @@
 
 import argparse
 import os
-import shutil
 import sys
-import tempfile
 import time
 
+from . import folder
 from .command import Command, Interrupted, end_leftovers
 from .control import VERBS, Control, ask
 from .postgres import Postgres
@@ -88,9 +87,7 @@ def run_with(options, run_folder, command, services):
 def with_services(options):
     adopt_orphans()
     command, services = Command(), []
-    # Other accounts must pass through it to their own folders.
-    run_folder = tempfile.mkdtemp(prefix="scimfleet-services-")
-    os.chmod(run_folder, 0o711)
+    run_folder = folder.make()
     try:
         return run_with(options, run_folder, command, services)
     except StartFailed as failure:
@@ -108,9 +105,10 @@ def with_services(options):
         tear_down(services)
         end_leftovers(set(), seconds=5)
         if options.keep:
+            folder.keep(run_folder)
             say(f"kept {run_folder}")
         else:
-            shutil.rmtree(run_folder, ignore_errors=True)
+            folder.remove(run_folder)
         say(f"down in {time.monotonic() - started:.1f} s")
 
 

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import time
 
+from .process import die_with_parent
+
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Longer than the 25 s in which a role drains.
 GRACE_SECONDS = 30
@@ -47,7 +49,7 @@ class Command:
 
     def run(self, argv, env, control):
         """The command's exit code; 128 + n after signal n."""
-        self.child = subprocess.Popen(argv, env=env)
+        self.child = subprocess.Popen(argv, env=env, preexec_fn=die_with_parent)
         while self.child.poll() is None:
             ready, _, _ = select.select([self.wake_read, control.listener], [], [], 1)
             if self.wake_read in ready:
@@ -63,7 +65,7 @@ class Command:
 
 
 def _children():
-    """Processes whose parent is this one, as (pid, command)."""
+    """Processes whose parent is this one, as (pid, command, whether it is only a zombie)."""
     me, found = os.getpid(), []
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
@@ -74,8 +76,8 @@ def _children():
         except OSError:
             continue
         name, rest = text[text.index("(") + 1:text.rindex(")")], text[text.rindex(")") + 2:].split()
-        if int(rest[1]) == me and rest[0] != "Z":
-            found.append((int(entry), name))
+        if int(rest[1]) == me:
+            found.append((int(entry), name, rest[0] == "Z"))
     return found
 
 
@@ -86,31 +88,14 @@ def end_leftovers(own, seconds=GRACE_SECONDS):
     """
     seen, deadline = {}, time.monotonic() + seconds
     while True:
-        left = [(pid, name) for pid, name in _children() if pid not in own]
+        left = [child for child in _children() if child[0] not in own]
         if not left:
             return sorted(f"{name} ({pid})" for pid, name in seen.items())
-        for pid, name in left:
-            late = time.monotonic() > deadline
-            if pid not in seen or late:
+        late = time.monotonic() > deadline
+        for pid, name, zombie in left:
+            if zombie:
+                os.waitpid(pid, os.WNOHANG)
+            elif pid not in seen or late:
                 seen[pid] = name
                 os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
-        _reap(own)
-        time.sleep(0.05)
-
-
-def _reap(own):
-    for pid, _ in _children_and_zombies():
-        if pid not in own:
-            try:
-                os.waitpid(pid, os.WNOHANG)
-            except ChildProcessError:
-                pass
-
-
-def _children_and_zombies():
-    path = f"/proc/self/task/{os.getpid()}/children"
-    try:
-        with open(path, encoding="ascii") as file:
-            return [(int(pid), "") for pid in file.read().split()]
-    except OSError:
-        return []
+        time.sleep(0.02)

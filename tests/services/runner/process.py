@@ -24,7 +24,7 @@ def adopt_orphans():
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _die_with_parent():
+def die_with_parent():
     # A runner that is killed outright has no time to clean up; the kernel does it then.
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
@@ -70,7 +70,7 @@ class Daemon:
         with open(self.log, "ab") as log:
             self.child = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.folder,
-                env=self.env, start_new_session=True, preexec_fn=_die_with_parent, **as_account(self.account))
+                env=self.env, start_new_session=True, preexec_fn=die_with_parent, **as_account(self.account))
 
     def running(self):
         return self.child is not None and self.child.poll() is None
