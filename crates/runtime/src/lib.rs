@@ -1,1 +1,16 @@
-//! What every role needs: configuration, fleet files, logs, metrics and health endpoints, drain.
+//! What every role needs: configuration, fleet files, schedules, logs, metrics and health endpoints,
+//! drain and exit codes.
+//!
+//! Nothing here knows an adapter or a role, and nothing reads the process's environment by itself:
+//! it is handed over, so that every rule can be tested.
+
+pub mod config;
+pub mod mistake;
+mod reading;
+mod redact;
+pub mod schedule;
+
+pub use config::Config;
+pub use mistake::{Mistake, Mistakes};
+pub use redact::ServiceUrl;
+pub use schedule::Schedule;
