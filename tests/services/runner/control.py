@@ -8,6 +8,7 @@ import signal
 import socket
 
 from .process import StartFailed
+from .service import ATTEMPTS_MAX
 
 REQUEST_BYTES_MAX = 256
 
@@ -21,8 +22,15 @@ def kill(service):
 
 
 def start(service):
-    service.start()
-    service.await_ready()
+    """Tried again: after a kill, a child of the old instance may hold on for a moment."""
+    for attempt in range(1, ATTEMPTS_MAX + 1):
+        service.start()
+        try:
+            return service.await_ready()
+        except StartFailed:
+            service.main().stop()
+            if attempt == ATTEMPTS_MAX:
+                raise
 
 
 def restart(service):

@@ -1,0 +1,60 @@
+# Everything that a machine with Rust and make needs: `make` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+SERVICES := tests/services
+STEP := $(SERVICES)/step.sh
+WITH := $(SERVICES)/with-services.sh
+# What `make test` installs. chromium is one more, for tests of the dashboard in a browser.
+COMPONENTS ?= tools rabbitmq redis postgres interop
+ARGS ?=
+
+export STEP_TIMES := $(CURDIR)/target/step-times.txt
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: ## install what is missing, start services, run every check and test, leave nothing running
+	@mkdir -p target && : > $(STEP_TIMES)
+	@$(STEP) "install" $(SERVICES)/install.sh $(COMPONENTS)
+	@$(STEP) "format" $(CARGO) fmt --all --check
+	@$(STEP) "lint" $(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@$(STEP) "build" $(CARGO) build --workspace --locked
+	@$(STEP) "build tests" $(CARGO) test --workspace --locked --no-run
+	@$(STEP) "service runner" python3 -B $(SERVICES)/test_runner.py
+	@$(STEP) "tests" $(WITH) -- $(CARGO) test --workspace --locked --no-fail-fast $(ARGS)
+	@$(STEP) --summary
+
+.PHONY: build
+build: ## the binary, optimised: target/release/scimfleet
+	$(CARGO) build --release --locked
+
+.PHONY: demo
+demo: ## everything embedded, with sample data and a sample provider
+	$(CARGO) run --release --locked -- demo
+
+.PHONY: services
+services: ## a shell with RabbitMQ, PostgreSQL and Redis, ended when you leave it
+	@$(SERVICES)/install.sh rabbitmq redis postgres
+	@$(WITH) -- $${SHELL:-bash}
+
+.PHONY: fmt
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+.PHONY: lint
+lint: ## formatting and lints, without tests
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: deny
+deny: ## licences, sources and banned crates (installs cargo-deny if it is missing)
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --locked
+	$(CARGO) deny --locked check licenses bans sources
+
+.PHONY: clean
+clean: ## remove what was built
+	$(CARGO) clean

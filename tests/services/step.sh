@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# One step of `make test`: step.sh NAME COMMAND…  prints a heading, runs, prints the time; on failure names the step.
+# The times of all steps are collected in $STEP_TIMES if that is set; `step.sh --summary` prints them.
+set -uo pipefail
+
+if [ "${1:-}" = --summary ]; then
+  echo "── all steps passed"
+  cat "${STEP_TIMES:?set by the Makefile}"
+  exit 0
+fi
+
+name=$1
+shift
+began=$SECONDS
+echo "── $name"
+"$@"
+code=$?
+took=$((SECONDS - began))
+[ -z "${STEP_TIMES:-}" ] || printf '   %-24s %5d s\n' "$name" "$took" >>"$STEP_TIMES"
+if [ "$code" -ne 0 ]; then
+  [ -z "${STEP_TIMES:-}" ] || { echo; cat "$STEP_TIMES"; }
+  echo "── failed: $name (exit $code after $took s)" >&2
+  exit "$code"
+fi
+echo "── $name: $took s"
