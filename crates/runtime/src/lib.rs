@@ -5,12 +5,14 @@
 //! it is handed over, so that every rule can be tested.
 
 pub mod config;
+pub mod fleet;
 pub mod mistake;
 mod reading;
 mod redact;
 pub mod schedule;
 
 pub use config::Config;
+pub use fleet::Fleet;
 pub use mistake::{Mistake, Mistakes};
 pub use redact::ServiceUrl;
 pub use schedule::Schedule;
