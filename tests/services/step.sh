@@ -13,8 +13,17 @@ name=$1
 shift
 began=$SECONDS
 echo "── $name"
-"$@"
-code=$?
+
+# In a process group of its own, so that a signal to this script reaches everything that the step started.
+set -m
+"$@" </dev/null &
+child=$!
+trap 'kill -INT -- "-$child" 2>/dev/null' INT
+trap 'kill -TERM -- "-$child" 2>/dev/null' TERM HUP
+# A trapped signal ends `wait` early.
+while wait "$child"; code=$?; kill -0 "$child" 2>/dev/null; do :; done
+trap - INT TERM HUP
+
 took=$((SECONDS - began))
 [ -z "${STEP_TIMES:-}" ] || printf '   %-24s %5d s\n' "$name" "$took" >>"$STEP_TIMES"
 if [ "$code" -ne 0 ]; then
