@@ -1,1 +1,26 @@
-//! SCIM 2.0 over HTTP: discovery, paging, requests and typed errors.
+//! SCIM 2.0 over HTTP: discovery, look-ups, listings, writes and typed errors (RFC 7644).
+//!
+//! One [`ScimClient`] speaks to one service provider. It sends exactly what it is told to, once: it
+//! never retries, never follows a redirect, never decides what a failure means for an object (it only
+//! says whether the request may have been applied), and never logs a body or a credential.
+//! This is the only crate that knows an HTTP client library.
+
+mod answer;
+mod body;
+mod client;
+mod config;
+mod discovery;
+mod egress;
+mod error;
+mod filter;
+mod listing;
+mod transport;
+
+pub use answer::{Answer, Found};
+pub use client::{Projection, RequestContext, ScimClient};
+pub use config::{Authorization, ClientConfig, ConfigError, Limits, TlsOptions};
+pub use discovery::Discovery;
+pub use egress::{Egress, Refusal};
+pub use error::{Applied, Asked, ScimError};
+pub use filter::equals;
+pub use listing::{Incompleteness, ListPosition, Lister, Listing, Page};

@@ -1,0 +1,199 @@
+//! What a client must be told before it can speak to a provider, and the limits that it keeps.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::header::HeaderValue;
+use scimfleet_core::ProviderName;
+use scimfleet_core::profile::Profile;
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use crate::egress::{Egress, Refusal};
+
+/// How requests are authorised. `Debug` shows the kind only.
+#[derive(Clone)]
+pub enum Authorization {
+    /// RFC 6750: the token goes with every request.
+    Bearer(SecretString),
+    /// RFC 7617.
+    Basic {
+        /// The user name; it may not hold a colon.
+        username: String,
+        /// The password.
+        password: SecretString,
+    },
+}
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Bearer(_) => "Bearer([redacted])",
+            Self::Basic { .. } => "Basic([redacted])",
+        })
+    }
+}
+
+impl Authorization {
+    /// The value of the `Authorization` header, marked sensitive so that no library logs it.
+    pub(crate) fn header(&self) -> Result<HeaderValue, ConfigError> {
+        let text = match self {
+            Self::Bearer(token) => format!("Bearer {}", token.expose_secret().trim()),
+            Self::Basic { username, .. } if username.contains(':') => return Err(ConfigError::Username),
+            Self::Basic { username, password } => {
+                use base64::Engine;
+                let pair = format!("{username}:{}", password.expose_secret());
+                format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+            }
+        };
+        let mut value = HeaderValue::from_str(&text).map_err(|_| ConfigError::Credential)?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    /// The text that must never be repeated, not even when the provider repeats it to us.
+    pub(crate) fn secret(&self) -> &SecretString {
+        match self {
+            Self::Bearer(token) => token,
+            Self::Basic { password, .. } => password,
+        }
+    }
+}
+
+/// Certificates of the provider's endpoint.
+#[derive(Debug, Clone)]
+pub struct TlsOptions {
+    /// Whether the certificate is checked.
+    pub verify: bool,
+    /// Further certificate authorities, as PEM.
+    pub ca_pem: Option<Vec<u8>>,
+}
+
+impl Default for TlsOptions {
+    fn default() -> Self {
+        Self { verify: true, ca_pem: None }
+    }
+}
+
+/// What one exchange may cost at the most. A provider may answer with anything; none of it may harm
+/// the other providers that the same process serves.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// To connect, TLS included. A host that drops packets would hold a slot for minutes otherwise.
+    pub connect_timeout: Duration,
+    /// For the whole exchange, body included. A lease on an object outlasts it, so it bounds how long a
+    /// write of a dead worker can still land.
+    pub request_timeout: Duration,
+    /// Bytes of an answer after decompression: a group of 50,000 members fits, a gzip bomb does not.
+    pub answer_bytes_max: usize,
+    /// Bytes of an answer that is an error. Only its first words are shown, so an error page of
+    /// megabytes is not worth its memory.
+    pub error_bytes_max: usize,
+    /// Levels of JSON. SCIM needs about six; a stack is finite.
+    pub json_depth_max: usize,
+    /// Values in one JSON answer. `[[],[],…` needs a hundred times its bytes once parsed.
+    pub json_values_max: usize,
+    /// Connections kept open to one host while idle: as many as requests are in flight, so that a burst
+    /// does not shake hands again, and no more, since providers count connections.
+    pub idle_connections_max: usize,
+    /// How long a connection is kept open while idle. Many load balancers close at 60 s without a word;
+    /// a write on such a connection would be ambiguous.
+    pub idle_connection_timeout: Duration,
+    /// Characters of a provider's own words in an error.
+    pub detail_chars_max: usize,
+    /// Resources in one listing. An endless listing ends here and proves nothing.
+    pub listing_resources_max: u64,
+    /// Pages in one listing: a provider that hands out one resource a page is endless for our purposes.
+    pub listing_pages_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(30),
+            answer_bytes_max: 16 * 1024 * 1024,
+            error_bytes_max: 64 * 1024,
+            json_depth_max: 32,
+            json_values_max: 500_000,
+            idle_connections_max: 128,
+            idle_connection_timeout: Duration::from_secs(50),
+            detail_chars_max: 500,
+            listing_resources_max: 10_000_000,
+            listing_pages_max: 1_000_000,
+        }
+    }
+}
+
+/// Everything about one provider that its client needs.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// The operator's name for it; the label of metrics and errors.
+    pub provider: ProviderName,
+    /// The SCIM base URL, with or without a slash at its end. Paths are appended to it.
+    pub base_url: Url,
+    /// Goes with every request.
+    pub authorization: Authorization,
+    /// What the provider can do; see [`crate::Discovery::layer`].
+    pub profile: Profile,
+    /// Which addresses may be called.
+    pub egress: Egress,
+    /// Certificates.
+    pub tls: TlsOptions,
+    /// What one exchange may cost.
+    pub limits: Limits,
+}
+
+/// A configuration with which no request can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Neither `http` nor `https`.
+    #[error("base URL of `{provider}`: scheme `{scheme}` is not supported; use https (or http)")]
+    Scheme {
+        /// The provider.
+        provider: ProviderName,
+        /// What was given.
+        scheme: String,
+    },
+    /// `https://user:password@…`, a query or a fragment.
+    #[error("base URL of `{provider}` holds {what}; {hint}")]
+    BaseUrl {
+        /// The provider.
+        provider: ProviderName,
+        /// What does not belong there.
+        what: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The address is not one that may be called.
+    #[error("base URL of `{provider}`: {refusal}")]
+    Egress {
+        /// The provider.
+        provider: ProviderName,
+        /// Why.
+        #[source]
+        refusal: Refusal,
+    },
+    /// A credential that cannot stand in a header.
+    #[error("the credential holds characters that cannot stand in an HTTP header; was a line break pasted with it?")]
+    Credential,
+    /// RFC 7617 §2.
+    #[error("the user name of basic authorisation holds a colon, which RFC 7617 forbids")]
+    Username,
+    /// A header value of the profile that cannot stand in a header.
+    #[error("profile of `{provider}`: `{key}` is no media type")]
+    MediaType {
+        /// The provider.
+        provider: ProviderName,
+        /// `content_type` or `accept`.
+        key: &'static str,
+    },
+    /// The certificate authorities, or TLS as a whole.
+    #[error("TLS for `{provider}`: {reason}")]
+    Tls {
+        /// The provider.
+        provider: ProviderName,
+        /// What is wrong.
+        reason: String,
+    },
+}

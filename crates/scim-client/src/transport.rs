@@ -1,0 +1,433 @@
+//! One exchange: a request is built, sent once, and its answer read within the limits. Metrics and the
+//! log line of a request are made here and nowhere else.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, LOCATION, RETRY_AFTER,
+};
+use reqwest::{Client, Method, Response, redirect};
+use scimfleet_core::ProviderName;
+use scimfleet_core::scim::message::ErrorMessage;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use url::Url;
+
+use crate::body::{self, BodyError, presentable};
+use crate::config::{ClientConfig, ConfigError, Limits};
+use crate::egress::{Egress, FilteringResolver, refusal_in};
+use crate::error::{Applied, Asked, ScimError};
+
+/// GitHub and AWS refuse requests without a `User-Agent`.
+const USER_AGENT: &str = concat!("scimfleet/", env!("CARGO_PKG_VERSION"));
+
+/// A request as SCIM sees it.
+pub(crate) struct Request<'a> {
+    pub(crate) method: Method,
+    /// Below the base URL, percent-encoded, with a slash at its start.
+    pub(crate) path: String,
+    pub(crate) query: Vec<(&'static str, String)>,
+    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) if_match: Option<&'a str>,
+    pub(crate) traceparent: Option<&'a str>,
+    /// Text from the body that must not come back in an error.
+    pub(crate) secrets: Vec<&'a str>,
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn new(method: Method, path: String, traceparent: Option<&'a str>) -> Self {
+        Self { method, path, query: Vec::new(), body: None, if_match: None, traceparent, secrets: Vec::new() }
+    }
+}
+
+/// A success.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) etag: Option<String>,
+    pub(crate) location: Option<String>,
+    /// `None` when the body was empty.
+    pub(crate) value: Option<Value>,
+}
+
+/// Everything that the requests to one provider have in common.
+pub(crate) struct Transport {
+    http: Client,
+    base: String,
+    provider: ProviderName,
+    label: Arc<str>,
+    authorization: HeaderValue,
+    secret: SecretString,
+    content_type: HeaderValue,
+    accept: HeaderValue,
+    accept_on_delete: HeaderValue,
+    egress: Egress,
+    limits: Limits,
+}
+
+impl Transport {
+    pub(crate) fn new(config: &ClientConfig) -> Result<Self, ConfigError> {
+        let provider = &config.provider;
+        check_base_url(config)?;
+        let media_type = |key, text: &str| {
+            HeaderValue::from_str(text).map_err(|_| ConfigError::MediaType { provider: provider.clone(), key })
+        };
+        // Entra answers 400 to a DELETE that accepts plain JSON, so only the first choice is named there.
+        let first_choice = config.profile.accept.split(',').next().unwrap_or_default().trim();
+        Ok(Self {
+            http: http_client(config)?,
+            base: config.base_url.as_str().trim_end_matches('/').to_owned(),
+            provider: provider.clone(),
+            label: Arc::from(provider.as_str()),
+            authorization: config.authorization.header()?,
+            secret: config.authorization.secret().clone(),
+            content_type: media_type("content_type", &config.profile.content_type)?,
+            accept: media_type("accept", &config.profile.accept)?,
+            accept_on_delete: media_type("accept", first_choice)?,
+            egress: config.egress.clone(),
+            limits: config.limits.clone(),
+        })
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn provider(&self) -> &ProviderName {
+        &self.provider
+    }
+
+    /// The name of a request for errors and logs.
+    pub(crate) fn asked(&self, method: &Method, path: &str) -> Asked {
+        Asked { provider: self.provider.clone(), method: method_name(method), path: path.to_owned() }
+    }
+
+    /// Sends `request` once.
+    pub(crate) async fn send(&self, request: Request<'_>) -> Result<Reply, ScimError> {
+        let asked = self.asked(&request.method, &request.path);
+        let started = Instant::now();
+        let outcome = self.exchange(&asked, request).await;
+        self.observe(&asked, started.elapsed(), &outcome);
+        outcome
+    }
+
+    fn observe(&self, asked: &Asked, elapsed: Duration, outcome: &Result<Reply, ScimError>) {
+        let status = match outcome {
+            Ok(reply) => Some(reply.status),
+            Err(error) => error.status(),
+        };
+        let status_label = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
+        let provider = Arc::clone(&self.label);
+        metrics::counter!("scimfleet_requests_total",
+            "provider" => Arc::clone(&provider), "method" => asked.method, "status" => status_label)
+        .increment(1);
+        metrics::histogram!("scimfleet_request_seconds", "provider" => provider, "method" => asked.method)
+            .record(elapsed.as_secs_f64());
+        let (provider, method, path) = (self.provider.as_str(), asked.method, asked.path.as_str());
+        let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        match outcome {
+            Ok(_) => tracing::debug!(provider, method, path, status, elapsed_ms, "scim request succeeded"),
+            Err(error) => {
+                let class = error.class().as_str();
+                tracing::debug!(provider, method, path, status, elapsed_ms, class, "scim request failed");
+            }
+        }
+    }
+
+    async fn exchange(&self, asked: &Asked, request: Request<'_>) -> Result<Reply, ScimError> {
+        let url = self.url(asked, &request)?;
+        let mut built = reqwest::Request::new(request.method.clone(), url);
+        *built.headers_mut() = self.headers(asked, &request)?;
+        if let Some(body) = request.body {
+            *built.body_mut() = Some(body.into());
+        }
+        let response = self.http.execute(built).await.map_err(|error| failure(asked, error))?;
+        match response.status().as_u16() {
+            200..=299 => self.read_success(asked, response, &request.secrets).await,
+            status @ 300..=399 => Err(redirected(asked, status, &response)),
+            _ => Err(self.read_refusal(asked, response, &request.secrets).await),
+        }
+    }
+
+    fn url(&self, asked: &Asked, request: &Request<'_>) -> Result<Url, ScimError> {
+        let mut text = format!("{}{}", self.base, request.path);
+        for (index, (name, value)) in request.query.iter().enumerate() {
+            text.push(if index == 0 { '?' } else { '&' });
+            text.push_str(name);
+            text.push('=');
+            percent_encode(&mut text, value);
+        }
+        let url = Url::parse(&text).map_err(|error| unsendable(asked, format!("the URL is invalid ({error})")))?;
+        self.egress.check_literal(&url).map_err(|refusal| ScimError::Egress { asked: asked.boxed(), refusal })?;
+        Ok(url)
+    }
+
+    fn headers(&self, asked: &Asked, request: &Request<'_>) -> Result<HeaderMap, ScimError> {
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(AUTHORIZATION, self.authorization.clone());
+        let accept = if request.method == Method::DELETE { &self.accept_on_delete } else { &self.accept };
+        headers.insert(ACCEPT, accept.clone());
+        if request.body.is_some() {
+            headers.insert(CONTENT_TYPE, self.content_type.clone());
+        }
+        if let Some(version) = request.if_match {
+            let value = HeaderValue::from_str(version)
+                .map_err(|_| unsendable(asked, "the version cannot stand in If-Match".to_owned()))?;
+            headers.insert(IF_MATCH, value);
+        }
+        // A trace context is a convenience: a broken one is left out, never a reason not to send.
+        if let Some(value) = request.traceparent.and_then(|text| HeaderValue::from_str(text).ok()) {
+            headers.insert(HeaderName::from_static("traceparent"), value);
+        }
+        Ok(headers)
+    }
+
+    async fn read_success(&self, asked: &Asked, response: Response, secrets: &[&str]) -> Result<Reply, ScimError> {
+        let status = response.status().as_u16();
+        let (etag, location) = (header(&response, &ETAG), header(&response, &LOCATION));
+        let content_type = header(&response, &CONTENT_TYPE);
+        let retry_after = retry_after(response.headers());
+        let bytes = self.read_body(asked, response).await?;
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Reply { status, etag, location, value: None });
+        }
+        let value =
+            body::parse(&bytes, &self.limits).map_err(|error| unreadable(asked, status, content_type, error))?;
+        if let Some(message) = body::error_in_success(&value) {
+            let inner = message.status.filter(|status| (400..600).contains(status));
+            return Err(self.refused(asked, inner.unwrap_or(status), retry_after, message, secrets));
+        }
+        Ok(Reply { status, etag, location, value: Some(value) })
+    }
+
+    /// The body of a success; more than the limit is an error and not read.
+    async fn read_body(&self, asked: &Asked, mut response: Response) -> Result<Vec<u8>, ScimError> {
+        let (status, limit) = (response.status().as_u16(), self.limits.answer_bytes_max);
+        let too_large =
+            || ScimError::TooLarge { asked: asked.boxed(), status, limit, unit: "bytes", applied: asked.applied() };
+        let announced = usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
+        if announced > limit {
+            return Err(too_large());
+        }
+        let mut bytes = Vec::with_capacity(announced.min(64 * 1024));
+        while let Some(chunk) = response.chunk().await.map_err(|error| failure(asked, error))? {
+            if bytes.len() + chunk.len() > limit {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+
+    /// The status says all that matters; the body is read as far as it can be.
+    async fn read_refusal(&self, asked: &Asked, mut response: Response, secrets: &[&str]) -> ScimError {
+        let status = response.status().as_u16();
+        let retry_after = retry_after(response.headers());
+        let mut bytes = Vec::new();
+        while let Ok(Some(chunk)) = response.chunk().await {
+            if bytes.len() + chunk.len() > self.limits.error_bytes_max {
+                bytes.clear();
+                break;
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        let value = body::parse(&bytes, &self.limits).unwrap_or(Value::Null);
+        self.refused(asked, status, retry_after, body::error_message(value), secrets)
+    }
+
+    fn refused(
+        &self,
+        asked: &Asked,
+        status: u16,
+        retry_after: Option<Duration>,
+        message: ErrorMessage,
+        secrets: &[&str],
+    ) -> ScimError {
+        let hidden: Vec<&str> = secrets.iter().copied().chain([self.secret.expose_secret()]).collect();
+        let detail = message.detail.map(|detail| presentable(&detail, &hidden, self.limits.detail_chars_max));
+        ScimError::Refused {
+            asked: asked.boxed(),
+            status,
+            scim_type: message.scim_type,
+            detail: detail.filter(|detail| !detail.is_empty()),
+            retry_after,
+            scim_body: message.is_scim,
+        }
+    }
+}
+
+fn check_base_url(config: &ClientConfig) -> Result<(), ConfigError> {
+    let (provider, url) = (config.provider.clone(), &config.base_url);
+    let holds = |what, hint| Err(ConfigError::BaseUrl { provider: config.provider.clone(), what, hint });
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(ConfigError::Scheme { provider, scheme: url.scheme().to_owned() });
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return holds("credentials", "put them into `auth`");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return holds("a query or a fragment", "leave off what follows the path");
+    }
+    config.egress.check_literal(url).map_err(|refusal| ConfigError::Egress { provider, refusal })
+}
+
+fn http_client(config: &ClientConfig) -> Result<Client, ConfigError> {
+    let (limits, tls) = (&config.limits, &config.tls);
+    let broken = |reason: String| ConfigError::Tls { provider: config.provider.clone(), reason };
+    let mut builder = Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .dns_resolver(FilteringResolver::new(config.egress.clone()))
+        .connect_timeout(limits.connect_timeout)
+        .timeout(limits.request_timeout)
+        .pool_max_idle_per_host(limits.idle_connections_max)
+        .pool_idle_timeout(limits.idle_connection_timeout)
+        .tls_danger_accept_invalid_certs(!tls.verify);
+    if let Some(proxy) = &config.egress.proxy {
+        builder = builder.proxy(reqwest::Proxy::all(proxy.clone()).map_err(|error| broken(words_of(&error)))?);
+    }
+    if let Some(pem) = &tls.ca_pem {
+        let authorities = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| broken(words_of(&error)))?;
+        builder = builder.tls_certs_merge(authorities);
+    } else if config.base_url.scheme() == "http" && config.egress.proxy.is_none() {
+        // Without TLS the system's authorities are not needed, and a bare container has none.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|error| broken(words_of(&error)))
+}
+
+/// Appends `text`, everything but RFC 3986 unreserved characters encoded. A blank becomes `%20`: not
+/// every provider reads `+` as one.
+pub(crate) fn percent_encode(out: &mut String, text: &str) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            out.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+    }
+}
+
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "GET",
+    }
+}
+
+fn header(response: &Response, name: &HeaderName) -> Option<String> {
+    response.headers().get(name)?.to_str().ok().filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// Seconds or an HTTP date (RFC 9110 §10.2.3). A date that is past means now.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        // What does not fit is still an answer: wait as long as the caller's clamp allows.
+        let wait = Duration::try_from_secs_f64(seconds);
+        return (seconds >= 0.0).then(|| wait.unwrap_or(Duration::MAX));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO))
+}
+
+pub(crate) fn unsendable(asked: &Asked, reason: String) -> ScimError {
+    ScimError::Unsendable { asked: asked.boxed(), reason }
+}
+
+pub(crate) fn malformed(asked: &Asked, status: u16, reason: impl Into<String>) -> ScimError {
+    ScimError::Malformed { asked: asked.boxed(), status, reason: reason.into(), applied: asked.applied() }
+}
+
+fn unreadable(asked: &Asked, status: u16, content_type: Option<String>, error: BodyError) -> ScimError {
+    match error {
+        BodyError::TooLarge(limit, unit) => {
+            ScimError::TooLarge { asked: asked.boxed(), status, limit, unit, applied: asked.applied() }
+        }
+        BodyError::NotJson(reason) => {
+            let media_type = presentable(content_type.as_deref().unwrap_or("no content type"), &[], 80);
+            malformed(asked, status, format!("a body that is not JSON ({media_type}: {reason})"))
+        }
+    }
+}
+
+fn redirected(asked: &Asked, status: u16, response: &Response) -> ScimError {
+    let location = header(response, &LOCATION).and_then(|location| {
+        let mut target = response.url().join(&location).ok()?;
+        target.set_query(None);
+        target.set_fragment(None);
+        // Fails for URLs that cannot hold credentials, which then hold none.
+        let _ = target.set_username("").and_then(|()| target.set_password(None));
+        Some(presentable(target.as_str(), &[], 200))
+    });
+    ScimError::Redirected { asked: asked.boxed(), status, location }
+}
+
+/// An error of the library. Only a failure to connect is certain to have changed nothing: whatever breaks
+/// later may break after the provider acted.
+fn failure(asked: &Asked, error: reqwest::Error) -> ScimError {
+    let error = error.without_url();
+    let (asked, applied) = (asked.boxed(), asked.applied());
+    if let Some(refusal) = refusal_in(&error) {
+        return ScimError::Egress { refusal: refusal.clone(), asked };
+    }
+    let reason = words_of(&error);
+    if error.is_builder() {
+        return ScimError::Unsendable { asked, reason };
+    }
+    let applied = if error.is_connect() { Applied::No } else { applied };
+    ScimError::Unreachable { asked, applied, reason, source: Some(Box::new(error)) }
+}
+
+/// The words of an error and of what caused it, innermost last, without repetitions.
+fn words_of(error: &(dyn Error + 'static)) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if words.last().is_none_or(|last| !last.contains(&text)) {
+            words.push(text);
+        }
+        cause = error.source();
+    }
+    presentable(&words.join(": "), &[], 300)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(text: &str) -> Option<Duration> {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, HeaderValue::from_str(text).unwrap());
+        retry_after(&headers)
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        assert_eq!(wait("120"), Some(Duration::from_secs(120)));
+        assert_eq!(wait(" 1.5 "), Some(Duration::from_millis(1500)));
+        assert_eq!(wait("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        assert!(wait("Fri, 31 Dec 9999 23:59:59 GMT").unwrap() > Duration::from_secs(1_000_000));
+        assert_eq!(wait("99999999999999999999999"), Some(Duration::MAX));
+        for absurd in ["", "soon", "-5", "NaN"] {
+            assert_eq!(wait(absurd), None, "{absurd}");
+        }
+    }
+
+    #[test]
+    fn everything_but_unreserved_is_encoded() {
+        let mut out = String::new();
+        percent_encode(&mut out, "a/b?c#d e+f%\"ä~");
+        assert_eq!(out, "a%2Fb%3Fc%23d%20e%2Bf%25%22%C3%A4~");
+    }
+}
