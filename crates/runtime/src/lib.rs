@@ -5,14 +5,22 @@
 //! it is handed over, so that every rule can be tested.
 
 pub mod config;
+pub mod drain;
+pub mod exit;
 pub mod fleet;
+pub mod health;
+pub mod logs;
+pub mod metrics;
 pub mod mistake;
 mod reading;
 mod redact;
 pub mod schedule;
 
 pub use config::Config;
+pub use drain::Drain;
+pub use exit::Exit;
 pub use fleet::Fleet;
+pub use metrics::Metrics;
 pub use mistake::{Mistake, Mistakes};
 pub use redact::ServiceUrl;
 pub use schedule::Schedule;

@@ -83,14 +83,14 @@ impl Reading<'_> {
             self.warn(auth.document(), &found.span, &message);
         }
         let (text, span) = match (env, file, value) {
-            (Some(name), _, _) => (self.from_environment(auth, key, &name)?, name.span),
-            (_, Some(path), _) => (self.from_file(auth, key, &path)?, path.span),
+            (Some(name), _, _) => (self.in_environment(auth, key, &name)?, name.span),
+            (_, Some(path), _) => (self.in_file(auth, key, &path)?, path.span),
             (_, _, value) => value.map(|found| (found.value, found.span))?,
         };
         sealed(auth, key, &text, span)
     }
 
-    fn from_environment(&self, auth: &Table<'_, '_>, key: &str, name: &Located<String>) -> Option<String> {
+    fn in_environment(&self, auth: &Table<'_, '_>, key: &str, name: &Located<String>) -> Option<String> {
         let found = self.context.environment.get(&name.value);
         if found.is_none() {
             let what = format!("the environment variable `{}` is not set", name.value);
@@ -100,7 +100,7 @@ impl Reading<'_> {
         found.cloned()
     }
 
-    fn from_file(&self, auth: &Table<'_, '_>, key: &str, path: &Located<String>) -> Option<String> {
+    fn in_file(&self, auth: &Table<'_, '_>, key: &str, path: &Located<String>) -> Option<String> {
         let full = self.context.folder.join(&path.value);
         let refuse = |what: String| {
             let hint = Some("a relative path starts at the folder of the fleet file".to_owned());

@@ -1,5 +1,5 @@
 use scimfleet_core::provider::{Adopt, AuthMethod, LeaverAction, MatchAttribute, Switch};
-use secrecy::ExposeSecret as _;
+use secrecy::ExposeSecret;
 
 use super::*;
 
@@ -122,7 +122,7 @@ fn every_kind_of_auth_finds_its_secret() {
     for (auth, method, secret, warnings) in cases {
         let fleet = Fleet::parse("FLEET.toml", &provider_with(&format!("auth = {auth}")), &context).unwrap();
         assert_eq!(fleet.providers[0].settings.auth, method, "{auth}");
-        assert_eq!(fleet.providers[0].secret.as_ref().map(|secret| secret.expose_secret()), secret, "{auth}");
+        assert_eq!(fleet.providers[0].secret.as_ref().map(ExposeSecret::expose_secret), secret, "{auth}");
         assert_eq!(fleet.warnings.len(), warnings, "{auth}");
     }
 }
