@@ -1,0 +1,5 @@
+# Members are added by the synchronisation itself.
+return {
+    "displayName": group.name,
+    "externalId": group.uid,
+}

@@ -1,0 +1,238 @@
+//! JSON into the interpreter's values: what an expression gets to see.
+//!
+//! A `password` stops here: it never reaches an expression.
+
+use std::fmt;
+
+use monty_types::MontyObject;
+use scimfleet_core::ResourceKind;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::model::{GroupView, ProviderView};
+
+/// An object as it comes in its frame.
+#[derive(serde::Deserialize)]
+struct Frame {
+    kind: ResourceKind,
+    id: String,
+    external_id: Option<String>,
+    service_account: bool,
+    groups: Vec<usize>,
+    document: PythonValue,
+}
+
+/// An object that programs can run on.
+pub(super) struct Object<'a> {
+    pub(super) kind: ResourceKind,
+    document: MontyObject,
+    facts: MontyObject,
+    groups: Vec<&'a MontyObject>,
+    provider: &'a MontyObject,
+}
+
+impl<'a> Object<'a> {
+    /// None when the frame holds no object that could be read.
+    pub(super) fn read(frame: &[u8], groups: &'a [MontyObject], provider: &'a MontyObject) -> Option<Self> {
+        let frame: Frame = serde_json::from_slice(frame).ok()?;
+        let MontyObject::Dict(document) = frame.document.0 else { return None };
+        let mut document: Vec<_> = document.into_iter().collect();
+        document.retain(|(key, _)| !matches!(key, MontyObject::String(key) if key.eq_ignore_ascii_case("password")));
+        let facts = Facts { document: &document, id: frame.id, external_id: frame.external_id };
+        let facts = match frame.kind {
+            ResourceKind::User => facts.of_user(frame.service_account),
+            ResourceKind::Group => facts.of_group(),
+        };
+        let groups = frame.groups.into_iter().filter_map(|index| groups.get(index)).collect();
+        Some(Self { kind: frame.kind, document: MontyObject::dict(document), facts, groups, provider })
+    }
+
+    /// The values of [`super::prelude::INPUTS`], in their order.
+    pub(super) fn inputs(&self, with_groups: bool) -> Vec<MontyObject> {
+        let groups = if with_groups { self.groups.iter().map(|group| (*group).clone()).collect() } else { Vec::new() };
+        vec![self.document.clone(), self.facts.clone(), MontyObject::List(groups), self.provider.clone()]
+    }
+}
+
+/// What is told of an object beside its document.
+struct Facts<'a> {
+    document: &'a [(MontyObject, MontyObject)],
+    id: String,
+    external_id: Option<String>,
+}
+
+impl Facts<'_> {
+    /// authentik's names for a user: username, name, email, is_active, uid, pk, avatar, type.
+    fn of_user(self, service_account: bool) -> MontyObject {
+        let email = entries(get(self.document, "emails")).map_or(MontyObject::None, preferred);
+        let photo = entries(get(self.document, "photos")).map_or(MontyObject::None, preferred);
+        let kind = if service_account { "service_account" } else { "internal" };
+        dict(vec![
+            ("username", get(self.document, "userName").cloned().unwrap_or(MontyObject::None)),
+            ("name", string(self.display_name())),
+            ("email", email),
+            ("is_active", MontyObject::Bool(get(self.document, "active") != Some(&MontyObject::Bool(false)))),
+            ("avatar", photo),
+            ("type", string(kind)),
+            ("uid", string(self.external_id.as_deref().unwrap_or(&self.id))),
+            ("externalId", self.external_id.clone().map_or(MontyObject::None, MontyObject::String)),
+            ("pk", string(self.id)),
+        ])
+    }
+
+    fn of_group(self) -> MontyObject {
+        let name = text(get(self.document, "displayName")).unwrap_or_default().to_owned();
+        group_facts(self.id, self.external_id, name, None)
+    }
+
+    /// displayName, else name.formatted, else given and family name, else userName.
+    fn display_name(&self) -> String {
+        let whole =
+            |value: Option<&MontyObject>| text(value).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        let part = |key| match get(self.document, "name") {
+            Some(MontyObject::Dict(name)) => name.iter().find(|(each, _)| is(each, key)).map(|(_, value)| value),
+            _ => None,
+        };
+        let parts = || {
+            let parts = [whole(part("givenName")), whole(part("familyName"))];
+            let parts: Vec<_> = parts.into_iter().flatten().collect();
+            (!parts.is_empty()).then(|| parts.join(" "))
+        };
+        whole(get(self.document, "displayName"))
+            .or_else(|| whole(part("formatted")))
+            .or_else(parts)
+            .or_else(|| whole(get(self.document, "userName")))
+            .unwrap_or_default()
+    }
+}
+
+/// A group that users are in.
+pub(super) fn group(view: &GroupView) -> MontyObject {
+    let attributes = view.attributes.iter().map(|(key, value)| (string(key.as_str()), from_json(value)));
+    let attributes = MontyObject::dict(attributes.collect::<Vec<_>>());
+    group_facts(view.id.clone(), view.external_id.clone(), view.display_name.clone(), Some(attributes))
+}
+
+fn group_facts(id: String, external_id: Option<String>, name: String, attributes: Option<MontyObject>) -> MontyObject {
+    let mut facts = vec![
+        ("name", string(name)),
+        ("uid", string(external_id.as_deref().unwrap_or(&id))),
+        ("externalId", external_id.map_or(MontyObject::None, MontyObject::String)),
+        ("pk", string(id)),
+    ];
+    facts.extend(attributes.map(|attributes| ("attributes", attributes)));
+    dict(facts)
+}
+
+pub(super) fn provider(view: &ProviderView) -> MontyObject {
+    dict(vec![("name", string(view.name.as_str())), ("base_url", string(view.base_url.as_str()))])
+}
+
+fn dict(entries: Vec<(&str, MontyObject)>) -> MontyObject {
+    MontyObject::dict(entries.into_iter().map(|(key, value)| (string(key), value)).collect::<Vec<_>>())
+}
+
+fn string(text: impl Into<String>) -> MontyObject {
+    MontyObject::String(text.into())
+}
+
+fn is(key: &MontyObject, name: &str) -> bool {
+    matches!(key, MontyObject::String(key) if key == name)
+}
+
+fn get<'a>(pairs: &'a [(MontyObject, MontyObject)], name: &str) -> Option<&'a MontyObject> {
+    pairs.iter().find(|(key, _)| is(key, name)).map(|(_, value)| value)
+}
+
+fn text(value: Option<&MontyObject>) -> Option<&str> {
+    match value {
+        Some(MontyObject::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn entries(value: Option<&MontyObject>) -> Option<&[MontyObject]> {
+    match value {
+        Some(MontyObject::List(entries)) => Some(entries),
+        _ => None,
+    }
+}
+
+/// The value of the primary entry, else of the first (RFC 7643 §2.4).
+fn preferred(entries: &[MontyObject]) -> MontyObject {
+    let field = |entry: &MontyObject, name| match entry {
+        MontyObject::Dict(pairs) => pairs.iter().find(|(key, _)| is(key, name)).map(|(_, value)| value.clone()),
+        _ => None,
+    };
+    let primary = entries.iter().find(|entry| field(entry, "primary") == Some(MontyObject::Bool(true)));
+    primary.or(entries.first()).and_then(|entry| field(entry, "value")).unwrap_or(MontyObject::None)
+}
+
+fn from_json(value: &serde_json::Value) -> MontyObject {
+    // A value that is in memory already deserializes without failing.
+    PythonValue::deserialize(value).map_or(MontyObject::None, |value| value.0)
+}
+
+/// JSON, read straight into the interpreter's values.
+struct PythonValue(MontyObject);
+
+impl<'de> Deserialize<'de> for PythonValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PythonVisitor)
+    }
+}
+
+struct PythonVisitor;
+
+impl<'de> Visitor<'de> for PythonVisitor {
+    type Value = PythonValue;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<PythonValue, E> {
+        Ok(PythonValue(MontyObject::Bool(value)))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<PythonValue, E> {
+        Ok(PythonValue(MontyObject::Int(value)))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<PythonValue, E> {
+        // SCIM integers have no size (RFC 7643 §2.3.4); the few beyond 63 bits lose digits, as in JavaScript.
+        let value = i64::try_from(value).map_or(MontyObject::Float(value as f64), MontyObject::Int);
+        Ok(PythonValue(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<PythonValue, E> {
+        Ok(PythonValue(MontyObject::Float(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<PythonValue, E> {
+        Ok(PythonValue(string(value)))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<PythonValue, E> {
+        Ok(PythonValue(MontyObject::String(value)))
+    }
+
+    fn visit_unit<E>(self) -> Result<PythonValue, E> {
+        Ok(PythonValue(MontyObject::None))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<PythonValue, A::Error> {
+        let mut list = Vec::new();
+        while let Some(PythonValue(value)) = entries.next_element()? {
+            list.push(value);
+        }
+        Ok(PythonValue(MontyObject::List(list)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<PythonValue, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some((key, PythonValue(value))) = entries.next_entry::<String, _>()? {
+            pairs.push((MontyObject::String(key), value));
+        }
+        Ok(PythonValue(MontyObject::dict(pairs)))
+    }
+}

@@ -1,0 +1,6 @@
+class _Request:
+    user = None
+    obj = None
+    http_request = None
+    context = {}
+request = _Request()
