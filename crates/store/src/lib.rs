@@ -1,1 +1,43 @@
-//! The database: PostgreSQL and SQLite, one code for both.
+//! The database: the one truth about what should exist, what was sent and what is owed.
+//!
+//! One code serves PostgreSQL and SQLite: the same SQL text, parameters of two types (64-bit integers
+//! and text), whole tasks passed as one JSON parameter. This crate never speaks SCIM and never decides
+//! what is sent; it keeps what others decided, in transactions.
+
+mod clock;
+mod connect;
+mod directory;
+mod error;
+mod lease;
+mod link;
+mod log;
+mod migrate;
+mod provider;
+mod relay;
+mod remote;
+mod run;
+mod seal;
+mod signal;
+mod sql;
+mod token;
+
+pub use connect::{Store, StoreOptions};
+pub use directory::group::{MemberRow, MembershipDelta};
+pub use directory::import::{Imported, IncomingResource, Rejection};
+pub use directory::read::{GroupRow, ResourceRow};
+pub use error::StoreError;
+pub use lease::Lease;
+pub use link::claim::ClaimedLink;
+pub use link::read::{LinkCounts, LinkRow, Share};
+pub use link::record::{LinkResult, MembershipChange, Recorded, TaskRecord};
+pub use link::verdict::{Verdict, Wanted};
+pub use log::{LogEntry, LogRow};
+pub use provider::{MappingRow, ProviderChange, ProviderRow};
+pub use relay::{OutboxRow, Owed};
+pub use remote::{Candidate, Seen};
+pub use run::read::{RunRow, RunTaskRow};
+pub use run::task::{NewTask, TaskClose};
+pub use run::{Counts, Opening, RunError, RunKind};
+pub use seal::{SealError, Sealer};
+pub use signal::{Signal, Signals};
+pub use token::{TokenRow, TokenScope};

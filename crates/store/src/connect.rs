@@ -1,0 +1,191 @@
+//! Opening the database.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{Any, AnyPool, Transaction};
+use uuid::Uuid;
+
+use crate::clock::{Clock, wall_ms};
+use crate::error::StoreError;
+use crate::seal::Sealer;
+use crate::signal::Signals;
+use crate::sql::Dialect;
+
+/// A statement that waits longer than this for a connection counts as database trouble.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// WAL lets readers go on beside the one writer; FULL makes an intent durable before the request that
+/// it announces; the busy timeout covers other processes on the same file.
+const SQLITE_PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; \
+     PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384";
+
+/// How to open the database.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// `sqlite://FILE` or `postgres://…`.
+    pub url: String,
+    /// Connections at the most.
+    pub connections: u32,
+}
+
+impl StoreOptions {
+    /// Options with the default number of connections.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), connections: 8 }
+    }
+}
+
+/// A handle to the database; clones share the connections.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) dialect: Dialect,
+    pub(crate) read: AnyPool,
+    pub(crate) write: AnyPool,
+    pub(crate) clock: Clock,
+    pub(crate) signals: Signals,
+    pub(crate) sealer: Option<Sealer>,
+    pub(crate) url: String,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Store").field("dialect", &self.inner.dialect).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Connects. The schema is left as it is: see [`Store::migrate`]. Without a `sealer` everything
+    /// works but secrets.
+    pub async fn connect(options: &StoreOptions, sealer: Option<Sealer>) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let dialect = dialect_of(&options.url)?;
+        let (read, write) = match dialect {
+            Dialect::Postgres => {
+                let pool = pool(&options.url, options.connections, None).await?;
+                (pool.clone(), pool)
+            }
+            Dialect::Sqlite => {
+                let url = sqlite_url(&options.url);
+                // The writer comes first: it creates the file and switches it to WAL.
+                let write = pool(&url, 1, Some(SQLITE_PRAGMAS)).await?;
+                (pool(&url, options.connections, Some(SQLITE_PRAGMAS)).await?, write)
+            }
+        };
+        let signals = Signals::start(dialect, &options.url, &read);
+        let clock = Clock::local();
+        let inner = Inner { dialect, read, write, clock, signals, sealer, url: options.url.clone() };
+        let store = Self { inner: Arc::new(inner) };
+        store.refresh_clock().await?;
+        Ok(store)
+    }
+
+    /// Milliseconds since 1970 by the database's clock.
+    pub fn now_ms(&self) -> i64 {
+        self.inner.clock.now_ms()
+    }
+
+    /// Reads the database's clock again when the last reading is old. Leases rest on it.
+    pub(crate) async fn refresh_clock(&self) -> Result<(), StoreError> {
+        let now = match self.inner.dialect {
+            Dialect::Sqlite => wall_ms(),
+            Dialect::Postgres => {
+                let sql = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
+                sqlx::query_scalar::<_, i64>(sql).fetch_one(&self.inner.read).await?
+            }
+        };
+        self.inner.clock.set(now);
+        Ok(())
+    }
+
+    /// The time for a lease: never older than [`crate::clock::FRESH_FOR`].
+    pub(crate) async fn lease_clock_ms(&self) -> Result<i64, StoreError> {
+        if self.inner.clock.is_stale() {
+            self.refresh_clock().await?;
+        }
+        Ok(self.now_ms())
+    }
+
+    /// Whether the database answers.
+    pub async fn healthy(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.inner.read).await?;
+        Ok(())
+    }
+
+    /// Whether the database is a file of this machine.
+    pub fn is_embedded(&self) -> bool {
+        self.inner.dialect == Dialect::Sqlite
+    }
+
+    /// What changed in the database, as it happens.
+    pub fn signals(&self) -> &Signals {
+        &self.inner.signals
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.inner.dialect
+    }
+
+    pub(crate) fn read(&self) -> &AnyPool {
+        &self.inner.read
+    }
+
+    /// A writing transaction. SQLite takes its write lock at once: a transaction that reads first and
+    /// writes later could otherwise fail half-way.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        Ok(match self.inner.dialect {
+            Dialect::Postgres => self.inner.write.begin().await?,
+            Dialect::Sqlite => self.inner.write.begin_with("BEGIN IMMEDIATE").await?,
+        })
+    }
+
+    /// A new key, ordered by time.
+    pub(crate) fn new_key(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.inner.signals.stop();
+        self.inner.read.close().await;
+        self.inner.write.close().await;
+    }
+}
+
+fn dialect_of(url: &str) -> Result<Dialect, StoreError> {
+    match url.split_once(':').map(|(scheme, _)| scheme) {
+        Some("postgres" | "postgresql") => Ok(Dialect::Postgres),
+        Some("sqlite") => Ok(Dialect::Sqlite),
+        Some(other) => Err(StoreError::Url(format!("unknown scheme `{other}`"))),
+        None => Err(StoreError::Url("no scheme".to_owned())),
+    }
+}
+
+fn sqlite_url(url: &str) -> String {
+    if url.contains('?') { url.to_owned() } else { format!("{url}?mode=rwc") }
+}
+
+async fn pool(url: &str, connections: u32, on_connect: Option<&'static str>) -> Result<AnyPool, StoreError> {
+    // The driver's message may hold the URL with its password; only the kind of mistake is passed on.
+    let options = AnyConnectOptions::from_str(url).map_err(|_| StoreError::Url("cannot be read".to_owned()))?;
+    let pool = AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                if let Some(sql) = on_connect {
+                    sqlx::raw_sql(sql).execute(connection).await?;
+                }
+                Ok(())
+            })
+        })
+        .connect_with(options)
+        .await?;
+    Ok(pool)
+}

@@ -1,0 +1,135 @@
+//! What a provider lacks of a group's members, and what it has too many (R21): differences between the
+//! memberships that should be and those that were sent, never a read of the provider.
+
+use scimfleet_core::state::LinkState;
+use scimfleet_core::{ProviderId, RemoteId, ResourceId, ResourceKind};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use crate::connect::Store;
+use crate::error::StoreError;
+use crate::link::verdict::Wanted;
+use crate::sql::{json, optional_word, statement, word};
+
+/// A member of a group, with its account at one provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberRow {
+    /// The group.
+    pub group_id: ResourceId,
+    /// The member.
+    pub member_id: ResourceId,
+    /// User or group.
+    pub kind: ResourceKind,
+    /// Its account at the provider, if it has one.
+    pub remote_id: Option<RemoteId>,
+    /// The verdict on it; `None` when it was never considered there.
+    pub wanted: Option<Wanted>,
+    /// Its state at the provider.
+    pub state: Option<LinkState>,
+    /// It gets no account there: inactive, and none exists (R10).
+    pub inactive: bool,
+}
+
+/// The differences of some groups at one provider.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MembershipDelta {
+    /// Members that were not sent yet; those without an account cannot be sent.
+    pub missing: Vec<MemberRow>,
+    /// Members that were sent and do not belong there any more, by the account they had.
+    pub surplus: Vec<(ResourceId, ResourceId, RemoteId)>,
+    /// Members that were sent and whose account is gone: nothing to send, only to forget.
+    pub vanished: Vec<(ResourceId, ResourceId)>,
+}
+
+const MEMBER: &str = "m.group_id AS group_id, m.member_id AS member_id, r.kind AS kind, l.remote_id AS remote_id, \
+     l.wanted AS wanted, l.state AS state, r.active AS active";
+
+fn member_row(row: &AnyRow) -> Result<MemberRow, StoreError> {
+    Ok(MemberRow {
+        group_id: word(row, "memberships", "group_id")?,
+        member_id: word(row, "memberships", "member_id")?,
+        kind: word(row, "resources", "kind")?,
+        remote_id: optional_word(row, "links", "remote_id")?,
+        wanted: optional_word(row, "links", "wanted")?,
+        state: optional_word(row, "links", "state")?,
+        inactive: row.try_get::<i64, _>("active")? == 0,
+    })
+}
+
+impl Store {
+    /// What these groups lack and have too many at a provider.
+    pub async fn membership_delta(
+        &self,
+        provider: ProviderId,
+        groups: &[ResourceId],
+    ) -> Result<MembershipDelta, StoreError> {
+        let texts = self.dialect().texts(2);
+        let missing = statement(format!(
+            "SELECT {MEMBER} FROM {texts} JOIN memberships m ON m.group_id = b.id \
+             JOIN resources r ON r.id = m.member_id \
+             LEFT JOIN links l ON l.provider_id = $1 AND l.resource_id = m.member_id \
+             LEFT JOIN sent_memberships s ON s.provider_id = $1 AND s.group_id = m.group_id AND s.member_id = m.member_id \
+             WHERE s.member_id IS NULL OR (l.remote_id IS NOT NULL AND s.remote_id <> l.remote_id) \
+             ORDER BY m.group_id, m.member_id"
+        ));
+        let rows = sqlx::query(missing).bind(provider.to_string()).bind(json(groups)).fetch_all(self.read()).await?;
+        let mut delta = MembershipDelta::default();
+        delta.missing = rows.iter().map(member_row).collect::<Result<_, _>>()?;
+        let surplus = statement(format!(
+            "SELECT s.group_id AS group_id, s.member_id AS member_id, s.remote_id AS remote_id, \
+             l.remote_id AS account FROM {texts} \
+             JOIN sent_memberships s ON s.provider_id = $1 AND s.group_id = b.id \
+             LEFT JOIN memberships m ON m.group_id = s.group_id AND m.member_id = s.member_id \
+             LEFT JOIN links l ON l.provider_id = $1 AND l.resource_id = s.member_id \
+             WHERE m.member_id IS NULL OR l.wanted <> 'yes' OR l.remote_id IS NULL ORDER BY s.group_id, s.member_id"
+        ));
+        for row in &sqlx::query(surplus).bind(provider.to_string()).bind(json(groups)).fetch_all(self.read()).await? {
+            let group = word(row, "sent_memberships", "group_id")?;
+            let member = word(row, "sent_memberships", "member_id")?;
+            let account: Option<String> = row.try_get("account")?;
+            match account {
+                Some(_) => delta.surplus.push((group, member, word(row, "sent_memberships", "remote_id")?)),
+                None => delta.vanished.push((group, member)),
+            }
+        }
+        Ok(delta)
+    }
+
+    /// Every member of these groups, with its account at a provider: for providers that only take the
+    /// whole list (PUT).
+    pub async fn members_at(&self, provider: ProviderId, groups: &[ResourceId]) -> Result<Vec<MemberRow>, StoreError> {
+        let texts = self.dialect().texts(2);
+        let sql = statement(format!(
+            "SELECT {MEMBER} FROM {texts} JOIN memberships m ON m.group_id = b.id \
+             JOIN resources r ON r.id = m.member_id \
+             LEFT JOIN links l ON l.provider_id = $1 AND l.resource_id = m.member_id ORDER BY m.group_id, m.member_id"
+        ));
+        let rows = sqlx::query(sql).bind(provider.to_string()).bind(json(groups)).fetch_all(self.read()).await?;
+        rows.iter().map(member_row).collect()
+    }
+
+    /// Forgets which members a provider was sent: its group is gone there, or was never ours.
+    pub async fn forget_sent_members(&self, provider: ProviderId, groups: &[ResourceId]) -> Result<(), StoreError> {
+        let texts = self.dialect().texts(2);
+        let sql = statement(format!(
+            "DELETE FROM sent_memberships WHERE provider_id = $1 AND group_id IN (SELECT b.id FROM {texts})"
+        ));
+        sqlx::query(sql).bind(provider.to_string()).bind(json(groups)).execute(&self.inner.write).await?;
+        Ok(())
+    }
+
+    /// Groups at a provider that hold, or should hold, one of these members: they change with it.
+    pub async fn groups_around(
+        &self,
+        provider: ProviderId,
+        members: &[ResourceId],
+    ) -> Result<Vec<ResourceId>, StoreError> {
+        let texts = self.dialect().texts(2);
+        let sql = statement(format!(
+            "SELECT DISTINCT l.resource_id AS resource_id FROM {texts} JOIN memberships m ON m.member_id = b.id \
+             JOIN links l ON l.provider_id = $1 AND l.resource_id = m.group_id"
+        ));
+        let rows = sqlx::query(sql).bind(provider.to_string()).bind(json(members)).fetch_all(self.read()).await?;
+        rows.iter().map(|row| word(row, "links", "resource_id")).collect()
+    }
+}

@@ -1,0 +1,8 @@
+//! Links: one object at one provider. Who may write (lease and fencing token), what was sent, what is
+//! owed. Every statement serves a whole task.
+
+pub(crate) mod claim;
+pub(crate) mod read;
+pub(crate) mod record;
+pub(crate) mod verdict;
+pub(crate) mod waits;

@@ -1,0 +1,208 @@
+//! Reading links: for people, and for the scheduler that cuts them into tasks.
+
+use std::collections::BTreeMap;
+
+use scimfleet_core::state::{LinkState, Ownership, ParkReason};
+use scimfleet_core::{ProviderId, RemoteId, ResourceId, ResourceKind};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::verdict::Wanted;
+use crate::connect::Store;
+use crate::error::StoreError;
+use crate::sql::{json, optional_word, statement, word};
+
+/// A link as people see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinkRow {
+    /// The provider.
+    pub provider_id: ProviderId,
+    /// The object.
+    pub resource_id: ResourceId,
+    /// Its kind.
+    pub kind: ResourceKind,
+    /// Whether it shall be there.
+    pub wanted: Wanted,
+    /// Its state.
+    pub state: LinkState,
+    /// Why it is parked.
+    pub park_reason: Option<ParkReason>,
+    /// The account.
+    pub remote_id: Option<RemoteId>,
+    /// How it came to be ours.
+    pub ownership: Option<Ownership>,
+    /// Digest of what was sent last.
+    pub sent_digest: Option<String>,
+    /// What was sent last, as JSON text.
+    pub sent_document: Option<String>,
+    /// Something is owed.
+    pub dirty: bool,
+    /// Failed attempts since the last success.
+    pub attempts: i64,
+    /// Not before this time, milliseconds since 1970.
+    pub due_at_ms: i64,
+    /// The words of mapping or provider.
+    pub last_error: Option<String>,
+    /// Milliseconds since 1970.
+    pub updated_at_ms: i64,
+}
+
+/// Links of a provider by state, and how many are owed something.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LinkCounts {
+    /// By state.
+    pub by_state: BTreeMap<LinkState, u64>,
+    /// Dirty ones.
+    pub dirty: u64,
+    /// Accounts that we created or adopted.
+    pub owned: u64,
+}
+
+const COLUMNS: &str = "provider_id, resource_id, kind, wanted, state, park_reason, remote_id, ownership, sent_digest, \
+     sent_document, dirty, attempts, due_at, last_error, updated_at";
+
+fn link_row(row: &AnyRow) -> Result<LinkRow, StoreError> {
+    Ok(LinkRow {
+        provider_id: word(row, "links", "provider_id")?,
+        resource_id: word(row, "links", "resource_id")?,
+        kind: word(row, "links", "kind")?,
+        wanted: word(row, "links", "wanted")?,
+        state: word(row, "links", "state")?,
+        park_reason: optional_word(row, "links", "park_reason")?,
+        remote_id: optional_word(row, "links", "remote_id")?,
+        ownership: optional_word(row, "links", "ownership")?,
+        sent_digest: row.try_get("sent_digest")?,
+        sent_document: row.try_get("sent_document")?,
+        dirty: row.try_get::<i64, _>("dirty")? != 0,
+        attempts: row.try_get("attempts")?,
+        due_at_ms: row.try_get("due_at")?,
+        last_error: row.try_get("last_error")?,
+        updated_at_ms: row.try_get("updated_at")?,
+    })
+}
+
+/// Which dirty links a phase takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// Objects that shall be there.
+    Wanted,
+    /// Objects that shall not.
+    Leaving,
+}
+
+impl Store {
+    /// The links of one object, in the order of the providers' ids.
+    pub async fn links_of(&self, resource: &ResourceId) -> Result<Vec<LinkRow>, StoreError> {
+        let sql = statement(format!("SELECT {COLUMNS} FROM links WHERE resource_id = $1 ORDER BY provider_id"));
+        sqlx::query(sql).bind(resource.as_str()).fetch_all(self.read()).await?.iter().map(link_row).collect()
+    }
+
+    /// Links of some objects at one provider.
+    pub async fn links_at(&self, provider: ProviderId, resources: &[ResourceId]) -> Result<Vec<LinkRow>, StoreError> {
+        let texts = self.dialect().texts(2);
+        let sql = statement(format!(
+            "SELECT {COLUMNS} FROM links WHERE provider_id = $1 AND resource_id IN (SELECT b.id FROM {texts})"
+        ));
+        let rows = sqlx::query(sql).bind(provider.to_string()).bind(json(resources)).fetch_all(self.read()).await?;
+        rows.iter().map(link_row).collect()
+    }
+
+    /// Links of a provider, by object id, after `after`; of one state if given.
+    pub async fn links(
+        &self,
+        provider: ProviderId,
+        state: Option<LinkState>,
+        after: Option<&ResourceId>,
+        limit: i64,
+    ) -> Result<Vec<LinkRow>, StoreError> {
+        let sql = statement(format!(
+            "SELECT {COLUMNS} FROM links WHERE provider_id = $1 AND ($2 = '' OR state = $2) AND resource_id > $3 \
+             ORDER BY resource_id LIMIT $4"
+        ));
+        let rows = sqlx::query(sql)
+            .bind(provider.to_string())
+            .bind(state.map_or("", LinkState::as_str))
+            .bind(after.map_or("", ResourceId::as_str))
+            .bind(limit)
+            .fetch_all(self.read())
+            .await?;
+        rows.iter().map(link_row).collect()
+    }
+
+    /// Counts of a provider's links.
+    pub async fn link_counts(&self, provider: ProviderId) -> Result<LinkCounts, StoreError> {
+        let sql = "SELECT state, CAST(count(*) AS BIGINT) AS links, CAST(sum(dirty) AS BIGINT) AS dirty, \
+             CAST(count(remote_id) AS BIGINT) AS owned FROM links WHERE provider_id = $1 GROUP BY state";
+        let mut counts = LinkCounts::default();
+        for row in &sqlx::query(sql).bind(provider.to_string()).fetch_all(self.read()).await? {
+            let count = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
+            counts.by_state.insert(word(row, "links", "state")?, count("links")?);
+            counts.dirty += count("dirty")?;
+            counts.owned += count("owned")?;
+        }
+        Ok(counts)
+    }
+
+    /// Ids of dirty links that are due, in the order of their ids, after `after`.
+    pub async fn dirty_after(
+        &self,
+        provider: ProviderId,
+        kind: ResourceKind,
+        share: Share,
+        after: Option<&ResourceId>,
+        limit: i64,
+    ) -> Result<Vec<ResourceId>, StoreError> {
+        let condition = match share {
+            Share::Wanted => "wanted = 'yes'",
+            Share::Leaving => "wanted <> 'yes'",
+        };
+        let sql = statement(format!(
+            "SELECT resource_id FROM links WHERE provider_id = $1 AND kind = $2 AND dirty = 1 AND resource_id > $3 \
+             AND {condition} AND due_at <= $4 ORDER BY resource_id LIMIT $5"
+        ));
+        let rows = sqlx::query(sql)
+            .bind(provider.to_string())
+            .bind(kind.as_str())
+            .bind(after.map_or("", ResourceId::as_str))
+            .bind(self.now_ms())
+            .bind(limit)
+            .fetch_all(self.read())
+            .await?;
+        rows.iter().map(|row| word(row, "links", "resource_id")).collect()
+    }
+
+    /// How many links of a kind need nothing: they are wanted, in step and not dirty.
+    pub async fn count_settled(&self, provider: ProviderId, kind: ResourceKind) -> Result<u64, StoreError> {
+        let sql = "SELECT CAST(count(*) AS BIGINT) FROM links WHERE provider_id = $1 AND kind = $2 AND dirty = 0 \
+             AND wanted = 'yes' AND state = 'in_sync'";
+        let count: i64 =
+            sqlx::query_scalar(sql).bind(provider.to_string()).bind(kind.as_str()).fetch_one(self.read()).await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Objects that wait for others are looked at again: the net below the wake-ups.
+    pub async fn mark_waiting(&self, provider: ProviderId) -> Result<u64, StoreError> {
+        let sql = "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $2 WHERE provider_id = $1 \
+             AND state = 'waiting' AND dirty = 0";
+        let done = sqlx::query(sql).bind(provider.to_string()).bind(self.now_ms()).execute(&self.inner.write).await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Parked objects get another chance; of one provider, or one object, if given. Returns how many.
+    pub async fn retry_parked(
+        &self,
+        provider: Option<ProviderId>,
+        resource: Option<&ResourceId>,
+    ) -> Result<u64, StoreError> {
+        let sql = "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $3, due_at = 0, attempts = 0, \
+             state = CASE WHEN wanted = 'yes' THEN 'pending' ELSE 'leaving' END, park_reason = NULL \
+             WHERE park_reason IS NOT NULL AND ($1 = '' OR provider_id = $1) AND ($2 = '' OR resource_id = $2)";
+        let done = sqlx::query(sql)
+            .bind(provider.map(|id| id.to_string()).unwrap_or_default())
+            .bind(resource.map_or("", ResourceId::as_str))
+            .bind(self.now_ms())
+            .execute(&self.inner.write)
+            .await?;
+        Ok(done.rows_affected())
+    }
+}

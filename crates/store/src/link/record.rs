@@ -1,0 +1,232 @@
+//! Recording what became of a task's objects: links, sent members, log rows and the run's counters in
+//! one transaction, each link only while our fencing token is the current one (R19, R20).
+
+use std::collections::HashSet;
+
+use scimfleet_core::state::{LinkState, Ownership, ParkReason};
+use scimfleet_core::{ProviderId, RemoteId, ResourceId, RunId};
+use serde::Serialize;
+use sqlx::{AnyConnection, Row};
+
+use super::waits::{wait_for, wake};
+use crate::connect::Store;
+use crate::error::StoreError;
+use crate::log::{LogEntry, write_log};
+use crate::run::task::{TaskClose, close_task};
+use crate::signal::Signal;
+use crate::sql::{Column, Dialect, json, statement, word};
+
+/// The new content of one link.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LinkResult {
+    /// The object.
+    pub resource_id: ResourceId,
+    /// Our token.
+    pub fencing: i64,
+    /// The marks that we saw; more of them now means that it stays dirty.
+    pub marked: i64,
+    /// The state that it reached.
+    pub state: LinkState,
+    /// Why it is parked, if it is.
+    pub park_reason: Option<ParkReason>,
+    /// The account.
+    pub remote_id: Option<RemoteId>,
+    /// How it came to be ours.
+    pub ownership: Option<Ownership>,
+    /// The version that the provider gave it.
+    pub version: Option<String>,
+    /// Digest of what was sent last.
+    pub sent_digest: Option<String>,
+    /// What was sent last, as JSON text.
+    pub sent_document: Option<String>,
+    /// The generation of the resource that this rests on.
+    pub synced_generation: i64,
+    /// Still owed although nothing new happened (a failed attempt, a snooze).
+    #[serde(serialize_with = "as_int")]
+    pub still_dirty: bool,
+    /// Failed attempts since the last success.
+    pub attempts: u32,
+    /// Not before this time, milliseconds since 1970; 0 for at once.
+    pub due_at_ms: i64,
+    /// The words of mapping or provider.
+    pub last_error: Option<String>,
+    /// An intent that stays open: nobody knows whether the write was applied.
+    pub intent: Option<String>,
+    /// The run that counted it.
+    pub last_run: Option<RunId>,
+}
+
+fn as_int<S: serde::Serializer>(value: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_i64(i64::from(*value))
+}
+
+/// Members that a provider was sent, or that it lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MembershipChange {
+    /// The group.
+    pub group_id: ResourceId,
+    /// The member.
+    pub member_id: ResourceId,
+    /// Its account; `None` when it was removed.
+    pub remote_id: Option<RemoteId>,
+}
+
+/// Everything that a task leaves behind.
+#[derive(Debug, Default)]
+pub struct TaskRecord {
+    /// Links.
+    pub results: Vec<LinkResult>,
+    /// Members sent and removed.
+    pub memberships: Vec<MembershipChange>,
+    /// `(waiting, needed)`.
+    pub waits: Vec<(ResourceId, ResourceId)>,
+    /// Objects that have an account since this task.
+    pub arrived: Vec<ResourceId>,
+    /// One row for every write.
+    pub log: Vec<LogEntry>,
+    /// The run's task, if it belongs to one.
+    pub close: Option<TaskClose>,
+}
+
+/// What the recording showed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Objects that moved on meanwhile: to be looked at again at once.
+    pub again: Vec<ResourceId>,
+    /// Objects that waited for one of these.
+    pub woken: Vec<ResourceId>,
+    /// Objects whose token we had lost; nothing was recorded for them.
+    pub stale: Vec<ResourceId>,
+}
+
+const RESULT: [Column; 17] = [
+    Column::Text("resource_id"),
+    Column::Int("fencing"),
+    Column::Int("marked"),
+    Column::Text("state"),
+    Column::Text("park_reason"),
+    Column::Text("remote_id"),
+    Column::Text("ownership"),
+    Column::Text("version"),
+    Column::Text("sent_digest"),
+    Column::Text("sent_document"),
+    Column::Int("synced_generation"),
+    Column::Int("still_dirty"),
+    Column::Int("attempts"),
+    Column::Int("due_at_ms"),
+    Column::Text("last_error"),
+    Column::Text("intent"),
+    Column::Text("last_run"),
+];
+
+impl Store {
+    /// Records a task in one transaction. Nothing is acknowledged before this returned.
+    pub async fn record(&self, provider: ProviderId, record: &TaskRecord) -> Result<Recorded, StoreError> {
+        let now = self.now_ms();
+        let dialect = self.dialect();
+        let mut tx = self.begin().await?;
+        let mut recorded = update_links(&mut tx, dialect, provider, &record.results, now).await?;
+        write_memberships(&mut tx, dialect, provider, &record.memberships, &recorded.stale).await?;
+        let there = wait_for(&mut tx, dialect, provider, &record.waits).await?;
+        mark_again(&mut tx, dialect, provider, &there, now).await?;
+        recorded.again.extend(there);
+        let arrived: Vec<&ResourceId> = record.arrived.iter().collect();
+        recorded.woken = wake(&mut tx, dialect, provider, &arrived, now).await?;
+        write_log(&mut tx, dialect, provider, &record.log, now).await?;
+        let phase_ended = match &record.close {
+            Some(close) => close_task(&mut tx, close, now).await?,
+            None => false,
+        };
+        tx.commit().await?;
+        if phase_ended {
+            self.fire(Signal::Runs).await?;
+        }
+        Ok(recorded)
+    }
+}
+
+async fn update_links(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    provider: ProviderId,
+    results: &[LinkResult],
+    now: i64,
+) -> Result<Recorded, StoreError> {
+    if results.is_empty() {
+        return Ok(Recorded::default());
+    }
+    let batch = dialect.batch(2, &RESULT);
+    let sql = statement(format!(
+        "UPDATE links SET state = b.state, park_reason = b.park_reason, remote_id = b.remote_id, \
+         ownership = b.ownership, version = b.version, sent_digest = b.sent_digest, sent_document = b.sent_document, \
+         synced_generation = b.synced_generation, attempts = b.attempts, due_at = b.due_at_ms, \
+         last_error = b.last_error, intent = b.intent, last_run = COALESCE(b.last_run, links.last_run), \
+         dirty = CASE WHEN links.marked = b.marked AND b.still_dirty = 0 THEN 0 ELSE 1 END, \
+         queued_at = NULL, lease_holder = NULL, lease_until = 0, updated_at = $3 \
+         FROM {batch} WHERE links.provider_id = $1 AND links.resource_id = b.resource_id \
+         AND links.fencing = b.fencing \
+         RETURNING links.resource_id AS resource_id, links.marked AS marked"
+    ));
+    let rows = sqlx::query(sql).bind(provider.to_string()).bind(json(results)).bind(now).fetch_all(&mut *tx).await?;
+    let mut current = HashSet::with_capacity(rows.len());
+    let mut recorded = Recorded::default();
+    for row in &rows {
+        let id: ResourceId = word(row, "links", "resource_id")?;
+        let marked: i64 = row.try_get("marked")?;
+        if results.iter().any(|result| result.resource_id == id && result.marked != marked) {
+            recorded.again.push(id.clone());
+        }
+        current.insert(id);
+    }
+    recorded.stale =
+        results.iter().map(|result| &result.resource_id).filter(|id| !current.contains(*id)).cloned().collect();
+    mark_again(tx, dialect, provider, &recorded.stale, now).await?;
+    Ok(recorded)
+}
+
+async fn mark_again(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    provider: ProviderId,
+    resources: &[ResourceId],
+    now: i64,
+) -> Result<(), StoreError> {
+    if resources.is_empty() {
+        return Ok(());
+    }
+    let texts = dialect.texts(2);
+    let sql = statement(format!(
+        "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $3 WHERE provider_id = $1 \
+         AND resource_id IN (SELECT b.id FROM {texts})"
+    ));
+    sqlx::query(sql).bind(provider.to_string()).bind(json(resources)).bind(now).execute(tx).await?;
+    Ok(())
+}
+
+async fn write_memberships(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    provider: ProviderId,
+    changes: &[MembershipChange],
+    stale: &[ResourceId],
+) -> Result<(), StoreError> {
+    let ours: Vec<&MembershipChange> = changes.iter().filter(|change| !stale.contains(&change.group_id)).collect();
+    if ours.is_empty() {
+        return Ok(());
+    }
+    let batch = dialect.batch(2, &["group_id", "member_id", "remote_id"].map(Column::Text));
+    let sql = statement(format!(
+        "INSERT INTO sent_memberships (provider_id, group_id, member_id, remote_id) \
+         SELECT $1, b.group_id, b.member_id, b.remote_id FROM {batch} WHERE b.remote_id IS NOT NULL \
+         ON CONFLICT (provider_id, group_id, member_id) DO UPDATE SET remote_id = excluded.remote_id"
+    ));
+    sqlx::query(sql).bind(provider.to_string()).bind(json(&ours)).execute(&mut *tx).await?;
+    if ours.iter().any(|change| change.remote_id.is_none()) {
+        let sql = statement(format!(
+            "DELETE FROM sent_memberships WHERE provider_id = $1 AND (group_id, member_id) IN \
+             (SELECT b.group_id, b.member_id FROM {batch} WHERE b.remote_id IS NULL)"
+        ));
+        sqlx::query(sql).bind(provider.to_string()).bind(json(&ours)).execute(&mut *tx).await?;
+    }
+    Ok(())
+}

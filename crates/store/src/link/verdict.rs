@@ -1,0 +1,174 @@
+//! Whether an object is wanted at a provider, and marking links that must be looked at again.
+
+use scimfleet_core::state::UnknownWord;
+use scimfleet_core::{ProviderId, ResourceId, ResourceKind};
+use serde::Serialize;
+use sqlx::AnyConnection;
+
+use crate::connect::Store;
+use crate::error::StoreError;
+use crate::sql::{Column, Dialect, json, statement};
+
+/// Whether an object shall be at a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// It is in scope.
+    Yes,
+    /// It exists, but the scope leaves it out.
+    OutOfScope,
+    /// It was deleted from the directory.
+    Deleted,
+}
+
+impl Wanted {
+    /// The word in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::OutOfScope => "out_of_scope",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+impl std::str::FromStr for Wanted {
+    type Err = UnknownWord;
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        match word {
+            "yes" => Ok(Self::Yes),
+            "out_of_scope" => Ok(Self::OutOfScope),
+            "deleted" => Ok(Self::Deleted),
+            _ => Err(UnknownWord { what: "verdict", word: word.to_owned() }),
+        }
+    }
+}
+
+/// The verdict on one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// The object.
+    pub resource_id: ResourceId,
+    /// Its kind.
+    pub kind: ResourceKind,
+    /// Whether it shall be there.
+    pub wanted: Wanted,
+    /// It changed in the directory: look at it even if the verdict is the same.
+    #[serde(serialize_with = "as_int")]
+    pub changed: bool,
+}
+
+fn as_int<S: serde::Serializer>(value: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_i64(i64::from(*value))
+}
+
+impl Store {
+    /// Records verdicts: makes the links that are missing, marks those that moved. One transaction.
+    pub async fn apply_verdicts(&self, provider: ProviderId, verdicts: &[Verdict]) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        apply(&mut tx, self.dialect(), provider, verdicts, self.now_ms()).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The scope's verdicts are up to date.
+    pub async fn scope_is_current(&self, provider: ProviderId) -> Result<(), StoreError> {
+        let sql = "UPDATE providers SET scope_due = 0 WHERE id = $1";
+        sqlx::query(sql).bind(provider.to_string()).execute(&self.inner.write).await?;
+        Ok(())
+    }
+
+    /// Wants everybody: for a provider without a scope this takes three statements however large the
+    /// directory is. Links of what was deleted are marked as leaving.
+    pub async fn want_everything(&self, provider: ProviderId) -> Result<(), StoreError> {
+        let now = self.now_ms();
+        let mut tx = self.begin().await?;
+        let sql = statement(format!(
+            "INSERT INTO links ({INSERTED}) SELECT $1, r.id, r.kind, {FRESH} FROM resources r \
+             WHERE r.deleted_at IS NULL AND NOT EXISTS \
+             (SELECT 1 FROM links l WHERE l.provider_id = $1 AND l.resource_id = r.id) \
+             ON CONFLICT (provider_id, resource_id) DO NOTHING"
+        ));
+        sqlx::query(sql).bind(provider.to_string()).bind(now).execute(&mut *tx).await?;
+        let sql = "UPDATE links SET wanted = 'yes', state = 'pending', dirty = 1, marked = marked + 1, marked_at = $2, \
+             due_at = 0 WHERE provider_id = $1 AND wanted <> 'yes' AND resource_id IN \
+             (SELECT id FROM resources WHERE deleted_at IS NULL)";
+        sqlx::query(sql).bind(provider.to_string()).bind(now).execute(&mut *tx).await?;
+        mark_deleted(&mut tx, provider, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Links of tombstones are marked as leaving: the net below the relay.
+    pub async fn want_no_tombstones(&self, provider: ProviderId) -> Result<(), StoreError> {
+        let now = self.now_ms();
+        let mut tx = self.begin().await?;
+        mark_deleted(&mut tx, provider, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Marks links whose object moved past what was synced, whatever became of its change's message.
+    pub async fn mark_moved(&self, provider: ProviderId) -> Result<u64, StoreError> {
+        let sql = "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $2 WHERE provider_id = $1 AND dirty = 0 \
+             AND wanted = 'yes' AND park_reason IS NULL AND synced_generation < \
+             (SELECT r.generation FROM resources r WHERE r.id = links.resource_id)";
+        let done = sqlx::query(sql).bind(provider.to_string()).bind(self.now_ms()).execute(&self.inner.write).await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Marks objects to be looked at again now: by hand, or because a listing showed something.
+    pub async fn mark(&self, provider: ProviderId, resources: &[ResourceId]) -> Result<u64, StoreError> {
+        let texts = self.dialect().texts(2);
+        let sql = statement(format!(
+            "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $3, due_at = 0, queued_at = NULL \
+             WHERE provider_id = $1 AND resource_id IN (SELECT b.id FROM {texts})"
+        ));
+        let done = sqlx::query(sql)
+            .bind(provider.to_string())
+            .bind(json(resources))
+            .bind(self.now_ms())
+            .execute(&self.inner.write)
+            .await?;
+        Ok(done.rows_affected())
+    }
+}
+
+/// Columns of a fresh link; `$2` is the time.
+const INSERTED: &str = "provider_id, resource_id, kind, wanted, state, synced_generation, dirty, marked, marked_at, \
+     attempts, due_at, lease_until, fencing, created_at, updated_at";
+const FRESH: &str = "'yes', 'pending', 0, 1, 1, $2, 0, 0, 0, 0, $2, $2";
+
+async fn mark_deleted(tx: &mut AnyConnection, provider: ProviderId, now: i64) -> Result<(), StoreError> {
+    let sql = "UPDATE links SET wanted = 'deleted', state = 'leaving', dirty = 1, marked = marked + 1, marked_at = $2, \
+         due_at = 0 WHERE provider_id = $1 AND wanted <> 'deleted' AND state <> 'gone' AND resource_id IN \
+         (SELECT id FROM resources WHERE deleted_at IS NOT NULL)";
+    sqlx::query(sql).bind(provider.to_string()).bind(now).execute(tx).await?;
+    Ok(())
+}
+
+pub(crate) async fn apply(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    provider: ProviderId,
+    verdicts: &[Verdict],
+    now: i64,
+) -> Result<(), StoreError> {
+    let columns = [Column::Text("resource_id"), Column::Text("kind"), Column::Text("wanted"), Column::Int("changed")];
+    let batch = dialect.batch(3, &columns);
+    let sql = statement(format!(
+        "INSERT INTO links ({INSERTED}) SELECT $1, b.resource_id, b.kind, {FRESH} FROM {batch} \
+         WHERE b.wanted = 'yes' ON CONFLICT (provider_id, resource_id) DO NOTHING"
+    ));
+    let text = json(verdicts);
+    sqlx::query(sql).bind(provider.to_string()).bind(now).bind(text.as_str()).execute(&mut *tx).await?;
+    let sql = statement(format!(
+        "UPDATE links SET wanted = b.wanted, dirty = 1, marked = links.marked + 1, marked_at = $2, due_at = 0, \
+         state = CASE WHEN links.wanted = b.wanted THEN links.state WHEN b.wanted = 'yes' THEN 'pending' ELSE 'leaving' END \
+         FROM {batch} WHERE links.provider_id = $1 AND links.resource_id = b.resource_id \
+         AND (links.wanted <> b.wanted OR b.changed = 1) \
+         AND NOT (links.state = 'gone' AND b.wanted <> 'yes')"
+    ));
+    sqlx::query(sql).bind(provider.to_string()).bind(now).bind(text).execute(&mut *tx).await?;
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Who waits for whom (R24). Both sides lock the needed link's row, so no wake-up is lost: the one that
+//! waits inserts first and then locks, the one that arrives locks (by updating) and then reads.
+
+use scimfleet_core::{ProviderId, ResourceId};
+use serde::Serialize;
+use sqlx::AnyConnection;
+
+use crate::error::StoreError;
+use crate::sql::{Column, Dialect, json, statement, word};
+
+#[derive(Serialize)]
+struct Wait<'a> {
+    waiting_id: &'a ResourceId,
+    needed_id: &'a ResourceId,
+}
+
+/// Notes that `waiting` lacks `needed`. Returns those that need not wait: what they need is there by now.
+pub(crate) async fn wait_for(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    provider: ProviderId,
+    waits: &[(ResourceId, ResourceId)],
+) -> Result<Vec<ResourceId>, StoreError> {
+    if waits.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<Wait<'_>> = waits.iter().map(|(waiting_id, needed_id)| Wait { waiting_id, needed_id }).collect();
+    let batch = dialect.batch(2, &[Column::Text("waiting_id"), Column::Text("needed_id")]);
+    let sql = statement(format!(
+        "INSERT INTO link_waits (provider_id, waiting_id, needed_id) SELECT $1, b.waiting_id, b.needed_id FROM {batch} \
+         WHERE true ON CONFLICT (provider_id, waiting_id, needed_id) DO NOTHING"
+    ));
+    sqlx::query(sql).bind(provider.to_string()).bind(json(&rows)).execute(&mut *tx).await?;
+    let sql = statement(format!(
+        "UPDATE links SET updated_at = links.updated_at WHERE provider_id = $1 AND resource_id IN \
+         (SELECT b.needed_id FROM {batch}) AND remote_id IS NOT NULL RETURNING resource_id"
+    ));
+    let there = sqlx::query(sql).bind(provider.to_string()).bind(json(&rows)).fetch_all(&mut *tx).await?;
+    let there: Vec<ResourceId> = there.iter().map(|row| word(row, "links", "resource_id")).collect::<Result<_, _>>()?;
+    Ok(waits.iter().filter(|(_, needed)| there.contains(needed)).map(|(waiting, _)| waiting.clone()).collect())
+}
+
+/// Wakes whoever waited for `arrived`; their links are marked. Returns who was woken.
+pub(crate) async fn wake(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    provider: ProviderId,
+    arrived: &[&ResourceId],
+    now: i64,
+) -> Result<Vec<ResourceId>, StoreError> {
+    if arrived.is_empty() {
+        return Ok(Vec::new());
+    }
+    let texts = dialect.texts(2);
+    let sql = statement(format!(
+        "DELETE FROM link_waits WHERE provider_id = $1 AND needed_id IN (SELECT b.id FROM {texts}) RETURNING waiting_id"
+    ));
+    let rows = sqlx::query(sql).bind(provider.to_string()).bind(json(arrived)).fetch_all(&mut *tx).await?;
+    let mut woken: Vec<ResourceId> =
+        rows.iter().map(|row| word(row, "link_waits", "waiting_id")).collect::<Result<_, _>>()?;
+    woken.sort();
+    woken.dedup();
+    if !woken.is_empty() {
+        let sql = statement(format!(
+            "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $3 WHERE provider_id = $1 \
+             AND resource_id IN (SELECT b.id FROM {texts})"
+        ));
+        sqlx::query(sql).bind(provider.to_string()).bind(json(&woken)).bind(now).execute(&mut *tx).await?;
+    }
+    Ok(woken)
+}

@@ -1,0 +1,284 @@
+//! Providers and mappings as the operator configured them.
+
+use scimfleet_core::provider::{MappingText, ProviderSettings};
+use scimfleet_core::state::ProviderState;
+use scimfleet_core::{ProviderId, ProviderName, ResourceKind};
+use serde_json::{Map, Value};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use crate::connect::Store;
+use crate::error::StoreError;
+use crate::signal::Signal;
+use crate::sql::{document, word};
+
+/// A provider as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProviderRow {
+    /// Its key, which survives a rename.
+    pub id: ProviderId,
+    /// What the operator decided.
+    pub settings: ProviderSettings,
+    /// Grows when the settings or one of its mappings change: every object is then looked at again.
+    pub generation: i64,
+    /// Whether it takes part.
+    pub state: ProviderState,
+    /// Why it is in that state, in words.
+    pub state_reason: Option<String>,
+    /// Milliseconds since 1970.
+    pub state_since_ms: i64,
+    /// The profile layer that the provider announced, with the schemas; `None` until asked.
+    pub announced: Option<Value>,
+    /// When it was asked, milliseconds since 1970.
+    pub announced_at_ms: Option<i64>,
+    /// The profile layer that was learned by experience (405 on PATCH, …).
+    pub remembered: Map<String, Value>,
+    /// Verdicts of the scope are old.
+    pub scope_due: bool,
+}
+
+impl ProviderRow {
+    /// The provider's name.
+    pub fn name(&self) -> &ProviderName {
+        &self.settings.name
+    }
+}
+
+/// A mapping as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappingRow {
+    /// The text.
+    pub text: MappingText,
+    /// `builtin`, `fleet` or `console`.
+    pub origin: String,
+}
+
+/// What `apply` did, or would do, to one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderChange {
+    /// It is new.
+    Created,
+    /// It is different.
+    Updated,
+    /// It is as it was.
+    Unchanged,
+}
+
+const COLUMNS: &str = "id, settings, generation, state, state_reason, state_since, announced, announced_at, \
+     remembered, scope_due";
+
+fn provider_row(row: &AnyRow) -> Result<ProviderRow, StoreError> {
+    let announced: Option<String> = row.try_get("announced")?;
+    Ok(ProviderRow {
+        id: word(row, "providers", "id")?,
+        settings: document(row, "providers", "settings")?,
+        generation: row.try_get("generation")?,
+        state: word(row, "providers", "state")?,
+        state_reason: row.try_get("state_reason")?,
+        state_since_ms: row.try_get("state_since")?,
+        announced: announced.and_then(|text| serde_json::from_str(&text).ok()),
+        announced_at_ms: row.try_get("announced_at")?,
+        remembered: document(row, "providers", "remembered")?,
+        scope_due: row.try_get::<i64, _>("scope_due")? != 0,
+    })
+}
+
+impl Store {
+    /// All providers, by name.
+    pub async fn providers(&self) -> Result<Vec<ProviderRow>, StoreError> {
+        let sql = "SELECT id, settings, generation, state, state_reason, state_since, announced, announced_at, \
+             remembered, scope_due FROM providers ORDER BY name";
+        sqlx::query(sql).fetch_all(self.read()).await?.iter().map(provider_row).collect()
+    }
+
+    /// One provider by name.
+    pub async fn provider(&self, name: &ProviderName) -> Result<Option<ProviderRow>, StoreError> {
+        let sql = crate::sql::statement(format!("SELECT {COLUMNS} FROM providers WHERE name = $1"));
+        sqlx::query(sql).bind(name.as_str()).fetch_optional(self.read()).await?.as_ref().map(provider_row).transpose()
+    }
+
+    /// Creates or updates a provider by its name. A change makes every link of it due again.
+    pub async fn put_provider(&self, settings: &ProviderSettings) -> Result<(ProviderId, ProviderChange), StoreError> {
+        let mut tx = self.begin().await?;
+        let sql = "SELECT id, settings FROM providers WHERE name = $1";
+        let existing = sqlx::query(sql).bind(settings.name.as_str()).fetch_optional(&mut *tx).await?;
+        let text = crate::sql::json(settings);
+        let outcome = match existing {
+            None => {
+                let id = ProviderId(self.new_key());
+                insert_provider(&mut tx, id, settings, &text, self.now_ms()).await?;
+                (id, ProviderChange::Created)
+            }
+            Some(row) => {
+                let id: ProviderId = word(&row, "providers", "id")?;
+                let before: ProviderSettings = document(&row, "providers", "settings")?;
+                if before == *settings {
+                    (id, ProviderChange::Unchanged)
+                } else {
+                    update_provider(&mut tx, id, &before, settings, &text).await?;
+                    touch_provider(&mut tx, id, self.now_ms()).await?;
+                    (id, ProviderChange::Updated)
+                }
+            }
+        };
+        tx.commit().await?;
+        self.fire(Signal::Providers).await?;
+        Ok(outcome)
+    }
+
+    /// Sets the state by hand or by the breaker; the reason is for people.
+    pub async fn set_provider_state(
+        &self,
+        id: ProviderId,
+        state: ProviderState,
+        reason: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE providers SET state = $2, state_reason = $3, state_since = $4 WHERE id = $1 AND state <> $2";
+        sqlx::query(sql)
+            .bind(id.to_string())
+            .bind(state.as_str())
+            .bind(reason)
+            .bind(self.now_ms())
+            .execute(&self.inner.write)
+            .await?;
+        self.fire(Signal::Providers).await
+    }
+
+    /// Stores what a provider announced: the profile layer and the schemas.
+    pub async fn put_announced(&self, id: ProviderId, announced: &Value) -> Result<(), StoreError> {
+        let sql = "UPDATE providers SET announced = $2, announced_at = $3 WHERE id = $1";
+        sqlx::query(sql)
+            .bind(id.to_string())
+            .bind(announced.to_string())
+            .bind(self.now_ms())
+            .execute(&self.inner.write)
+            .await?;
+        Ok(())
+    }
+
+    /// Remembers one profile value that experience taught (a 405 on PATCH, …).
+    pub async fn remember(&self, id: ProviderId, key: &str, value: &Value) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let sql = "SELECT remembered FROM providers WHERE id = $1";
+        if let Some(row) = sqlx::query(sql).bind(id.to_string()).fetch_optional(&mut *tx).await? {
+            let mut remembered: Map<String, Value> = document(&row, "providers", "remembered")?;
+            remembered.insert(key.to_owned(), value.clone());
+            let sql = "UPDATE providers SET remembered = $2 WHERE id = $1";
+            sqlx::query(sql).bind(id.to_string()).bind(crate::sql::json(&remembered)).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        self.fire(Signal::Providers).await
+    }
+
+    /// Forgets a provider and everything known about its accounts, which stay where they are.
+    pub async fn remove_provider(&self, id: ProviderId) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        for table in ["links", "sent_memberships", "link_waits", "remote_resources", "runs", "run_tasks", "holds"] {
+            let sql = crate::sql::statement(format!("DELETE FROM {table} WHERE provider_id = $1"));
+            sqlx::query(sql).bind(id.to_string()).execute(&mut *tx).await?;
+        }
+        sqlx::query("DELETE FROM sealed_secrets WHERE owner = $1").bind(id.to_string()).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM providers WHERE id = $1").bind(id.to_string()).execute(&mut *tx).await?;
+        tx.commit().await?;
+        self.fire(Signal::Providers).await
+    }
+
+    /// Mappings by name.
+    pub async fn mappings(&self) -> Result<Vec<MappingRow>, StoreError> {
+        let sql = "SELECT name, kind, expression, origin FROM mappings ORDER BY name";
+        sqlx::query(sql).fetch_all(self.read()).await?.iter().map(mapping_row).collect()
+    }
+
+    /// Creates or updates a mapping. A change makes every link of the providers that use it due again.
+    pub async fn put_mapping(&self, mapping: &MappingText, origin: &str) -> Result<ProviderChange, StoreError> {
+        let mut tx = self.begin().await?;
+        let sql = "SELECT name, kind, expression, origin FROM mappings WHERE name = $1";
+        let existing = sqlx::query(sql).bind(mapping.name.as_str()).fetch_optional(&mut *tx).await?;
+        let before = existing.as_ref().map(mapping_row).transpose()?;
+        if before.as_ref().is_some_and(|before| before.text == *mapping) {
+            tx.commit().await?;
+            return Ok(ProviderChange::Unchanged);
+        }
+        let sql = "INSERT INTO mappings (name, kind, expression, origin, updated_at) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, expression = excluded.expression, \
+             origin = excluded.origin, updated_at = excluded.updated_at";
+        sqlx::query(sql)
+            .bind(mapping.name.as_str())
+            .bind(mapping.resource.as_str())
+            .bind(mapping.expression.as_str())
+            .bind(origin)
+            .bind(self.now_ms())
+            .execute(&mut *tx)
+            .await?;
+        if before.is_some() {
+            touch_users_of(&mut tx, &mapping.name, self.now_ms()).await?;
+        }
+        tx.commit().await?;
+        self.fire(Signal::Providers).await?;
+        Ok(if before.is_some() { ProviderChange::Updated } else { ProviderChange::Created })
+    }
+}
+
+fn mapping_row(row: &AnyRow) -> Result<MappingRow, StoreError> {
+    let resource: ResourceKind = word(row, "mappings", "kind")?;
+    let text = MappingText { name: row.try_get("name")?, resource, expression: row.try_get("expression")? };
+    Ok(MappingRow { text, origin: row.try_get("origin")? })
+}
+
+async fn insert_provider(
+    tx: &mut AnyConnection,
+    id: ProviderId,
+    settings: &ProviderSettings,
+    text: &str,
+    now: i64,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO providers (id, name, settings, generation, state, state_since, remembered, scope_due, \
+         created_at) VALUES ($1, $2, $3, 1, 'active', $4, '{}', 1, $4)";
+    sqlx::query(sql).bind(id.to_string()).bind(settings.name.as_str()).bind(text).bind(now).execute(&mut *tx).await?;
+    Ok(())
+}
+
+async fn update_provider(
+    tx: &mut AnyConnection,
+    id: ProviderId,
+    before: &ProviderSettings,
+    settings: &ProviderSettings,
+    text: &str,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE providers SET settings = $2 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(text)
+        .execute(&mut *tx)
+        .await?;
+    if before.scope != settings.scope {
+        sqlx::query("UPDATE providers SET scope_due = 1 WHERE id = $1").bind(id.to_string()).execute(&mut *tx).await?;
+    }
+    if before.base_url != settings.base_url || before.profile != settings.profile {
+        let sql = "UPDATE providers SET announced = NULL, announced_at = NULL, remembered = '{}' WHERE id = $1";
+        sqlx::query(sql).bind(id.to_string()).execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+/// A new generation: every link is looked at again, and what was parked or waiting to retry gets its chance.
+async fn touch_provider(tx: &mut AnyConnection, id: ProviderId, now: i64) -> Result<(), StoreError> {
+    sqlx::query("UPDATE providers SET generation = generation + 1 WHERE id = $1")
+        .bind(id.to_string())
+        .execute(&mut *tx)
+        .await?;
+    let sql = "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $2, due_at = 0 \
+         WHERE provider_id = $1 AND state <> 'gone'";
+    sqlx::query(sql).bind(id.to_string()).bind(now).execute(&mut *tx).await?;
+    Ok(())
+}
+
+async fn touch_users_of(tx: &mut AnyConnection, mapping: &str, now: i64) -> Result<(), StoreError> {
+    let rows = sqlx::query("SELECT id, settings FROM providers").fetch_all(&mut *tx).await?;
+    for row in &rows {
+        let settings: ProviderSettings = document(row, "providers", "settings")?;
+        if settings.mappings.iter().any(|name| name == mapping) {
+            touch_provider(tx, word(row, "providers", "id")?, now).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! The outbox and what providers are owed: the part of the store that the relay of changes stands on
+//! (R6, R7).
+
+use scimfleet_core::{ProviderId, ResourceId, ResourceKind};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use crate::connect::Store;
+use crate::error::StoreError;
+use crate::link::verdict::{Verdict, apply};
+use crate::sql::{json, statement, word};
+
+/// A change that nobody relayed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Its key.
+    pub id: String,
+    /// What changed.
+    pub resource_id: ResourceId,
+    /// User or group.
+    pub kind: ResourceKind,
+    /// `created`, `modified`, `deactivated`, `deleted` or `members`.
+    pub change: String,
+    /// Members that joined.
+    pub added: Vec<ResourceId>,
+    /// Members that left.
+    pub removed: Vec<ResourceId>,
+}
+
+/// An object that a provider is owed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owed {
+    /// The object.
+    pub resource_id: ResourceId,
+    /// Its kind.
+    pub kind: ResourceKind,
+    /// Access is to be taken away.
+    pub leaving: bool,
+    /// It failed before.
+    pub retry: bool,
+}
+
+/// An object that was published this long ago and is still dirty is published again: the message, or the
+/// in-process queue that held it, is taken for lost.
+const QUEUED_FOR_LOST_MS: i64 = 5 * 60 * 1000;
+
+impl Store {
+    /// The oldest changes that wait. They stay until [`Store::relay`] deletes exactly these.
+    pub async fn outbox(&self, limit: i64) -> Result<Vec<OutboxRow>, StoreError> {
+        let sql = "SELECT id, resource_id, kind, change, added, removed FROM outbox ORDER BY id LIMIT $1";
+        sqlx::query(sql).bind(limit).fetch_all(self.read()).await?.iter().map(outbox_row).collect()
+    }
+
+    /// Marks the links that these changes concern, then deletes the changes: one transaction (R7).
+    pub async fn relay(
+        &self,
+        changes: &[OutboxRow],
+        verdicts: &[(ProviderId, Vec<Verdict>)],
+    ) -> Result<(), StoreError> {
+        let now = self.now_ms();
+        let mut tx = self.begin().await?;
+        for (provider, verdicts) in verdicts {
+            apply(&mut tx, self.dialect(), *provider, verdicts, now).await?;
+        }
+        let ids: Vec<&str> = changes.iter().map(|change| change.id.as_str()).collect();
+        let texts = self.dialect().texts(1);
+        let sql = statement(format!("DELETE FROM outbox WHERE id IN (SELECT b.id FROM {texts})"));
+        sqlx::query(sql).bind(json(&ids)).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// How many changes wait.
+    pub async fn count_outbox(&self) -> Result<u64, StoreError> {
+        let count: i64 =
+            sqlx::query_scalar("SELECT CAST(count(*) AS BIGINT) FROM outbox").fetch_one(self.read()).await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Objects that are dirty, due, held by nobody and not in a queue; leavers first.
+    pub async fn owed(&self, provider: ProviderId, limit: i64) -> Result<Vec<Owed>, StoreError> {
+        let now = self.now_ms();
+        let sql = "SELECT l.resource_id AS resource_id, l.kind AS kind, l.attempts AS attempts, \
+             CASE WHEN l.wanted <> 'yes' OR r.active = 0 THEN 1 ELSE 0 END AS leaving \
+             FROM links l LEFT JOIN resources r ON r.id = l.resource_id \
+             WHERE l.provider_id = $1 AND l.dirty = 1 AND l.due_at <= $2 AND l.lease_until <= $2 \
+             AND (l.queued_at IS NULL OR l.queued_at <= $3) ORDER BY 4 DESC, l.kind DESC, l.resource_id LIMIT $4";
+        let rows = sqlx::query(sql)
+            .bind(provider.to_string())
+            .bind(now)
+            .bind(now - QUEUED_FOR_LOST_MS)
+            .bind(limit)
+            .fetch_all(self.read())
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Owed {
+                    resource_id: word(row, "links", "resource_id")?,
+                    kind: word(row, "links", "kind")?,
+                    leaving: row.try_get::<i64, _>("leaving")? != 0,
+                    retry: row.try_get::<i64, _>("attempts")? > 0,
+                })
+            })
+            .collect()
+    }
+
+    /// These objects are in a queue now.
+    pub async fn mark_queued(&self, provider: ProviderId, resources: &[ResourceId]) -> Result<(), StoreError> {
+        let texts = self.dialect().texts(2);
+        let sql = statement(format!(
+            "UPDATE links SET queued_at = $3 WHERE provider_id = $1 AND resource_id IN (SELECT b.id FROM {texts})"
+        ));
+        sqlx::query(sql)
+            .bind(provider.to_string())
+            .bind(json(resources))
+            .bind(self.now_ms())
+            .execute(&self.inner.write)
+            .await?;
+        Ok(())
+    }
+
+    /// The in-process queue died with its process: nothing is queued any more.
+    pub async fn forget_queued(&self) -> Result<(), StoreError> {
+        sqlx::query("UPDATE links SET queued_at = NULL WHERE queued_at IS NOT NULL").execute(&self.inner.write).await?;
+        Ok(())
+    }
+}
+
+fn outbox_row(row: &AnyRow) -> Result<OutboxRow, StoreError> {
+    let list = |column: &str| -> Result<Vec<ResourceId>, StoreError> {
+        let text: Option<String> = row.try_get(column)?;
+        text.map_or(Ok(Vec::new()), |text| {
+            serde_json::from_str(&text).map_err(|error| StoreError::unreadable("outbox", error))
+        })
+    };
+    Ok(OutboxRow {
+        id: row.try_get("id")?,
+        resource_id: word(row, "outbox", "resource_id")?,
+        kind: word(row, "outbox", "kind")?,
+        change: row.try_get("change")?,
+        added: list("added")?,
+        removed: list("removed")?,
+    })
+}
