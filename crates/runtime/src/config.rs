@@ -176,7 +176,13 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Mistakes> {
         let layers = Layers::read(file, text, environment);
-        let config = Self {
+        let config = Self::from_layers(&layers);
+        layers.finish()?;
+        Ok(config)
+    }
+
+    fn from_layers(layers: &Layers) -> Self {
+        Self {
             store: StoreConfig { url: layers.url("store", "url", "sqlite://scimfleet.db", values::STORE) },
             queue: QueueConfig {
                 url: layers.url("queue", "url", "memory://", values::QUEUE),
@@ -189,7 +195,7 @@ impl Config {
             scheduler: SchedulerConfig {
                 full_sync_every: layers.schedule("scheduler", "full_sync_every", Duration::from_secs(3600)),
             },
-            worker: worker(&layers),
+            worker: worker(layers),
             egress: EgressConfig {
                 private: layers.flag("egress", "private", true),
                 loopback: layers.flag("egress", "loopback", true),
@@ -202,14 +208,19 @@ impl Config {
             metrics: MetricsConfig { listen: layers.optional_listen("metrics", "listen") },
             admin_token: layers.secret(ADMIN_TOKEN),
             directory_token: layers.secret(DIRECTORY_TOKEN),
-        };
-        layers.finish()?;
-        Ok(config)
+        }
     }
 
     /// Whether every role must live in this process: tasks travel in memory.
     pub fn is_embedded(&self) -> bool {
         self.queue.url.scheme() == "memory"
+    }
+}
+
+impl Default for Config {
+    /// What holds when nothing is written anywhere: embedded, in the working folder.
+    fn default() -> Self {
+        Self::from_layers(&Layers::read(DEFAULT_FILE, "", []))
     }
 }
 

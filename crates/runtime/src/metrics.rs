@@ -2,10 +2,10 @@
 //! Prometheus. Nothing here listens: [`crate::health`] serves what [`Metrics::render`] gives.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::drain::Drain;
 
@@ -113,20 +113,17 @@ pub struct MetricsError {
 }
 
 impl Metrics {
-    /// Makes this process record, once; a second call returns the same recorder.
+    /// Makes this process record, once; a second call returns the same recorder. Fails when
+    /// something else records already.
     pub fn install() -> Result<Self, MetricsError> {
-        static INSTALLED: OnceLock<Metrics> = OnceLock::new();
-        if let Some(installed) = INSTALLED.get() {
-            return Ok(installed.clone());
+        static INSTALLED: Mutex<Option<Metrics>> = Mutex::new(None);
+        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(metrics) = installed.as_ref() {
+            return Ok(metrics.clone());
         }
-        let recorder = recorder()?;
-        let handle = recorder.handle();
-        if metrics::set_global_recorder(recorder).is_ok() {
-            describe();
-            return Ok(INSTALLED.get_or_init(|| Self { handle }).clone());
-        }
-        // Another thread was faster, or somebody else records: what is seen here may stay empty.
-        Ok(INSTALLED.get_or_init(|| Self { handle }).clone())
+        let metrics = Self { handle: builder()?.install_recorder()? };
+        describe();
+        Ok(installed.insert(metrics).clone())
     }
 
     /// All metrics in Prometheus' text format.
@@ -146,14 +143,13 @@ impl Metrics {
     }
 }
 
-fn recorder() -> Result<PrometheusRecorder, BuildError> {
+fn builder() -> Result<PrometheusBuilder, BuildError> {
     let full = |name: &str| Matcher::Full(name.to_owned());
-    Ok(PrometheusBuilder::new()
+    PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SHORT_SECONDS)?
         .set_buckets_for_metric(full(TASK_SECONDS), &LATENCY_SECONDS)?
         .set_buckets_for_metric(full(CHANGE_LATENCY_SECONDS), &LATENCY_SECONDS)?
-        .set_buckets_for_metric(full(RUN_SECONDS), &RUN_BOUNDS_SECONDS)?
-        .build_recorder())
+        .set_buckets_for_metric(full(RUN_SECONDS), &RUN_BOUNDS_SECONDS)
 }
 
 fn describe() {
@@ -184,7 +180,7 @@ mod tests {
 
     #[test]
     fn what_is_recorded_is_rendered_with_help_and_buckets() {
-        let recorder = recorder().unwrap();
+        let recorder = builder().unwrap().build_recorder();
         metrics::with_local_recorder(&recorder, || {
             describe();
             metrics::counter!(REQUESTS_TOTAL, "provider" => "acme", "method" => "GET", "status" => "200").increment(2);

@@ -7,8 +7,8 @@ use std::fmt;
 pub struct ServiceUrl(String);
 
 impl ServiceUrl {
-    /// Takes the address as it was checked by the caller.
-    pub(crate) fn new(text: impl Into<String>) -> Self {
+    /// Takes the address as it is; reading a configuration checks it before.
+    pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 

@@ -1,6 +1,7 @@
 //! Signals, sent for real to a process of their own.
 
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails the test")]
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};

@@ -332,3 +332,22 @@ fn the_folder_of_the_file_is_where_secrets_are_looked_for() {
         "no-such-folder/FLEET.toml: cannot be read: No such file or directory (os error 2)"
     );
 }
+
+#[test]
+fn a_file_that_was_cut_anywhere_is_read_or_refused() {
+    let whole = WHOLE.replace("{ env = \"ACME_TOKEN\" }", "{ value = \"canary\" }");
+    for (cut, _) in whole.char_indices() {
+        if let Err(errors) = read(&whole[..cut]) {
+            assert!(!errors.to_string().contains("canary"), "cut at {cut}: {errors}");
+        }
+    }
+}
+
+#[test]
+fn columns_count_characters() {
+    let text = provider_with("scope = { users = \"ä€\", members_of = [1] }");
+    assert_eq!(
+        mistakes(&text),
+        "FLEET.toml:4:39: `members_of` of `scope` of provider `acme`: expected a list of texts, found an integer"
+    );
+}

@@ -78,7 +78,8 @@ fn the_environment_wins_over_the_flags() {
     let variables = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     };
-    let cases: [(u8, &[(&str, &str)], &str); 6] = [
+    type Variables = &'static [(&'static str, &'static str)];
+    let cases: [(u8, Variables, &str); 6] = [
         (0, &[], "warn,scimfleet=info"),
         (1, &[], "warn,scimfleet=debug"),
         (2, &[], "info,scimfleet=trace"),
