@@ -8,7 +8,11 @@ STEP := $(SERVICES)/step.sh
 WITH := $(SERVICES)/with-services.sh
 # What `make test` installs. chromium is one more, for tests of the dashboard in a browser.
 COMPONENTS ?= tools rabbitmq redis postgres interop
+# More for cargo test, such as ARGS='-- joiner'.
 ARGS ?=
+# Pinned: a newer one may ask for a newer compiler. Unoptimised, it is built in a fraction of the time.
+DENY_VERSION := 0.20.2
+DENY := target/tools/bin/cargo-deny
 
 export STEP_TIMES := $(CURDIR)/target/step-times.txt
 
@@ -22,6 +26,7 @@ test: ## install what is missing, start services, run every check and test, leav
 	@$(STEP) "install" $(SERVICES)/install.sh $(COMPONENTS)
 	@$(STEP) "format" $(CARGO) fmt --all --check
 	@$(STEP) "lint" $(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@$(STEP) "licences" $(MAKE) --no-print-directory deny
 	@$(STEP) "build" $(CARGO) build --workspace --locked
 	@$(STEP) "build tests" $(CARGO) test --workspace --locked --no-run
 	@$(STEP) "service runner" python3 -B $(SERVICES)/test_runner.py
@@ -51,9 +56,12 @@ lint: ## formatting and lints, without tests
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 .PHONY: deny
-deny: ## licences, sources and banned crates (installs cargo-deny if it is missing)
-	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --locked
-	$(CARGO) deny --locked check licenses bans sources
+deny: $(DENY) ## licences, sources and banned crates
+	$(DENY) --locked check licenses bans sources
+
+$(DENY):
+	$(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --profile dev --root target/tools --target-dir target/tools/build
+	rm -rf target/tools/build
 
 .PHONY: clean
 clean: ## remove what was built
