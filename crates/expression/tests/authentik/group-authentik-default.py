@@ -1,0 +1,3 @@
+return {
+    "displayName": group.name,
+}

@@ -1,0 +1,5 @@
+return {
+    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {
+        "department": request.user.attributes.get("department"),
+    },
+}

@@ -1,0 +1,1 @@
+return {"uid": user.uid, "pk": user.pk, "email": user.email, "type": user.type, "externalId": str(user.uid)}

@@ -1,0 +1,4 @@
+nick = request.user.attributes.get("nick")
+if nick is None:
+    return None
+return {"nickName": nick}

@@ -1,0 +1,7 @@
+text = """first
+  second"""
+return {
+    "note": text.splitlines(),
+    "joined": "a" \
+        "b",
+}

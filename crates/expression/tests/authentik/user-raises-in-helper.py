@@ -1,0 +1,5 @@
+a = 1
+return {
+    "x": slugify(user.title),
+    "y": regex_match(None, "a"),
+}

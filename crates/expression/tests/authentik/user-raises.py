@@ -1,0 +1,1 @@
+return {"x": user.attributes["no such key"]}

@@ -1,0 +1,3 @@
+if "guide" in user.attributes.get("roles", []):
+    raise SkipObject
+return {}

@@ -1,0 +1,1 @@
+return {"nickName": slugify(f"  Café -- {user.name}!_ "), "plain": slugify(user.title)}
