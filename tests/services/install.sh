@@ -19,12 +19,22 @@ has() {
   local PATH="$PATH:/usr/sbin:/sbin"
   case $1 in
     tools) command -v cc >/dev/null && command -v make >/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null ;;
-    node) command -v node >/dev/null && command -v npm >/dev/null ;;
+    # 18 is the oldest that the servers of tests/interop run on.
+    node) node -e 'process.exit(process.versions.node.split(".")[0] < 18 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null ;;
     rabbitmq) [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] && command -v epmd >/dev/null ;;
     redis) command -v redis-server >/dev/null || command -v valkey-server >/dev/null ;;
     postgres) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ;;
-    chromium) command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ;;
+    chromium) browser >/dev/null ;;
   esac
+}
+
+# The first browser that runs. Ubuntu's chromium-browser is a stub that only names a snap; it does not count.
+browser() {
+  local name
+  for name in chromium google-chrome chromium-browser; do
+    "$name" --version >/dev/null 2>&1 && command -v "$name" && return 0
+  done
+  return 1
 }
 
 packages_of() {
@@ -56,6 +66,11 @@ missing_of() {
   done
 }
 
+declare -A hints=(
+  [chromium]="; where chromium is a snap, install the google-chrome-stable package of Google's repository"
+  [node]="; Node.js 18 or later is needed"
+)
+
 install_packages() {
   local component packages=()
   for component in "$@"; do
@@ -71,7 +86,7 @@ install_packages() {
   for component in "$@"; do
     read -ra words <<<"$(packages_of "$component")"
     step "$component (${words[*]})" apt_install "${words[@]}"
-    has "$component" || { say "step failed: $component: installed, but still not found"; return 1; }
+    has "$component" || { say "step failed: $component: installed, but still not usable${hints[$component]:-}"; return 1; }
   done
   allow_daemons
 }
