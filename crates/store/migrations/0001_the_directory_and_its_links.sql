@@ -94,6 +94,8 @@ CREATE TABLE links (
     intent             TEXT,
     last_error         TEXT,
     last_run           TEXT,
+    held_by            TEXT,
+    approved_mark      BIGINT,
     created_at         BIGINT NOT NULL,
     updated_at         BIGINT NOT NULL,
     PRIMARY KEY (provider_id, resource_id)
