@@ -1,0 +1,10 @@
+//! The client against real HTTP: scripted providers on loopback, well-behaved and hostile.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod discovery;
+mod hostile;
+mod properties;
+mod requests;
+mod secrecy;
+mod server;
