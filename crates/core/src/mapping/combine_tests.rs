@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -53,6 +54,8 @@ fn provenance_names_who_set_what() {
     check(&[("1", json!({"a": {"b": 1}})), ("2", json!({"a": null}))], json!({"a": ["2"]}));
     check(&[("1", json!({"a": 1})), ("2", json!({"a": {"b": 1}}))], json!({"a.b": ["2"]}));
     check(&[("1", json!({"a": [1, 2]})), ("2", json!({"a": {"b": 1}}))], json!({"a.b": ["2"]}));
+    check(&[("1", json!({"a": [null]}))], json!({"a": ["1"]}));
+    check(&[("1", json!({"a": [1]})), ("2", json!({"a": [null]}))], json!({"a": ["2"], "a[0]": ["1"]}));
     check(&[("1", json!({"a": []})), ("2", json!({"a": [1]}))], json!({"a": ["1"], "a[0]": ["2"]}));
 }
 
@@ -107,5 +110,50 @@ fn schemas_are_filled_in() {
     check(json!({"schemas": [USER_URN.to_lowercase(), "urn:x:y"]}), json!([USER_URN, "urn:x:y"]));
     check(json!({"a": 1, "Schemas": "urn:x:y"}), json!([USER_URN, "urn:x:y"]));
     check(json!({ENTERPRISE_URN: {"department": "x"}, "urn:x:y": {}}), json!([USER_URN, ENTERPRISE_URN, "urn:x:y"]));
+    check(json!({ENTERPRISE_URN: null}), json!([USER_URN]));
     check(json!({"schemas": [ENTERPRISE_URN, 7], ENTERPRISE_URN: {}}), json!([USER_URN, ENTERPRISE_URN, 7]));
+}
+
+/// The places of plain values and of empty objects and lists.
+fn leaves(trail: &Trail<'_>, value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(object) if !object.is_empty() => {
+            object.iter().for_each(|(key, value)| leaves(&trail.name(key), value, found));
+        }
+        Value::Array(items) if !items.is_empty() => {
+            items.iter().enumerate().for_each(|(index, item)| leaves(&trail.index(index), item, found));
+        }
+        _ => found.push(trail.to_string()),
+    }
+}
+
+fn any_part() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from)];
+    let value = leaf.prop_recursive(3, 16, 3, |inner| {
+        let members = prop::collection::vec((any_name(), inner.clone()), 0..3);
+        prop_oneof![
+            prop::collection::vec(inner, 0..3).prop_map(Value::from),
+            members.prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    });
+    prop::collection::vec((any_name(), value), 0..4).prop_map(|members| Value::Object(members.into_iter().collect()))
+}
+
+fn any_name() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-c]", Just("urn:x:2.0:User".to_owned())]
+}
+
+proptest! {
+    /// Nothing stands in the document that cannot be traced to a mapping.
+    #[test]
+    fn everything_has_an_author(parts in prop::collection::vec(any_part(), 0..4)) {
+        let names = ["10", "20", "30"];
+        let result = combined(&names.into_iter().zip(parts).collect::<Vec<_>>());
+        let mut places = Vec::new();
+        let root = Trail::root();
+        result.document.iter().for_each(|(key, value)| leaves(&root.name(key), value, &mut places));
+        for place in places {
+            prop_assert!(result.provenance().contains_key(&place), "{}", place);
+        }
+    }
 }

@@ -69,11 +69,12 @@ impl Combined {
         if let [only] = self.names.as_slice() {
             return Some(only.as_str());
         }
-        // A URN has dots and colons of its own, so only the parts tell where it ends.
-        let top = self.parts.iter().flat_map(Document::keys).filter(|key| path == *key || is_below(path, key));
-        let top_length = top.map(String::len).max()?;
-        let places = places_above(path).take_while(|place| place.len() >= top_length);
-        places.filter_map(|place| self.last_to_set(place)).next().map(MappingName::as_str)
+        // A URN has dots and colons of its own: without this, a walk up would end in another extension.
+        let mut tops = self.parts.iter().flat_map(Document::keys);
+        if !tops.any(|key| path == key || is_below(path, key)) {
+            return None;
+        }
+        places_above(path).find_map(|place| self.last_to_set(place)).map(MappingName::as_str)
     }
 
     /// The last mapping that set `place` or something below it.
@@ -164,7 +165,7 @@ impl Record {
                 next += 1;
             }
         }
-        if items.is_empty() {
+        if next == length {
             self.provenance.entry(trail.to_string()).or_default().push(name.clone());
         }
         self.shapes.insert(trail.to_string(), Shape::List(next));

@@ -31,6 +31,16 @@ fn reading() {
 }
 
 #[test]
+fn the_longest_known_urn_is_split_off() {
+    let schema = |urn: &str| serde_json::from_value(json!({"id": urn, "attributes": []})).unwrap();
+    let schemas = SchemaSet::with_announced([schema("urn:acme"), schema("urn:acme:User")], true);
+    let path = AttributePath::parse("URN:acme:user:badge", &schemas).unwrap();
+    assert_eq!((path.extension(), path.attribute()), (Some("URN:acme:user"), Some("badge")));
+    let path = AttributePath::parse("urn:acme:UserX", &schemas).unwrap();
+    assert_eq!((path.extension(), path.attribute()), (Some("urn:acme"), Some("UserX")));
+}
+
+#[test]
 fn refusing() {
     let long = "x".repeat(PATH_LENGTH_MAX + 1);
     for text in ["", ".", "a.", "a.b.c", "1a", "a b", "ä", "emails[type eq \"work\"]", "urn:acme:", USER_URN, &long] {

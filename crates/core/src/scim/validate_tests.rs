@@ -245,6 +245,21 @@ fn announced_extensions() {
 }
 
 #[test]
+fn what_an_unreadable_announcement_may_know_is_no_violation() {
+    let schema: Schema = serde_json::from_value(json!({"id": "urn:acme:User", "attributes": [
+        {"name": "known", "type": "complex", "subAttributes": [{"name": "a", "type": "string"}, 7]},
+        {"type": "string"},
+    ]}))
+    .unwrap();
+    let extension = json!({"known": {"a": "x", "b": "y"}, "unknown": 1});
+    let document = user_with(json!({"schemas": [USER_URN, "urn:acme:User"], "urn:acme:User": extension}));
+    assert_eq!(
+        findings(ResourceKind::User, document, &SchemaSet::with_announced([schema], true)),
+        ["?urn:acme:User:known.b unknown_attribute string", "?urn:acme:User:unknown unknown_attribute number",]
+    );
+}
+
+#[test]
 fn a_violation_is_three_words_and_no_value() {
     let report = validate(ResourceKind::User, &object(user_with(json!({"title": ["s3cret"]}))), SchemaSet::builtin());
     let expected = r#"{"violations":[{"path":"title","rule":"single_valued","value_kind":"array"}],"warnings":[]}"#;
