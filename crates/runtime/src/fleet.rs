@@ -116,7 +116,7 @@ impl Reading<'_> {
         let resource: Option<ResourceKind> = if table.entry("resource").is_some() {
             table.word("resource", &["user", "group"])
         } else {
-            table.note(format!("{} lacks `resource`", table.place()), Some("write `user` or `group`".to_owned()));
+            table.note_lack("resource", "write `user` or `group`");
             None
         };
         let expression = table.needed_text("expression", "the body of a function that returns a dict");

@@ -1,7 +1,7 @@
 //! Reads TOML tables key by key and notes every mistake with its place, instead of stopping at the
 //! first as a derived reader does. It interprets nothing: what a key means is its caller's business.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::{Range, RangeInclusive};
 
 use serde::de::DeserializeOwned;
@@ -19,18 +19,25 @@ pub(crate) struct Document<'t> {
     file: &'t str,
     text: &'t str,
     mistakes: RefCell<Vec<Mistake>>,
+    /// A syntax error was found: what seems missing or misplaced may only follow from it.
+    broken: Cell<bool>,
 }
 
 impl<'t> Document<'t> {
     pub(crate) fn new(file: &'t str, text: &'t str) -> Self {
-        Self { file, text, mistakes: RefCell::default() }
+        Self { file, text, mistakes: RefCell::default(), broken: Cell::new(false) }
     }
 
     /// The tables of the file; syntax errors are noted, and what could be read goes on to be checked.
     pub(crate) fn parse(&self) -> Spanned<DeTable<'t>> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         for error in errors {
-            self.note(error.span().unwrap_or(0..0), error.message().to_owned(), None);
+            let (what, hint) = match error.message().split_once(", expected ") {
+                Some((what, wanted)) => (what, Some(format!("expected {wanted}"))),
+                None => (error.message(), None),
+            };
+            self.note(error.span().unwrap_or(0..0), format!("not valid TOML: {what}"), hint);
+            self.broken.set(true);
         }
         table
     }
@@ -117,9 +124,12 @@ impl<'d, 't> Table<'d, 't> {
         entries
     }
 
-    /// Adds a mistake about this table as a whole.
-    pub(crate) fn note(&self, message: String, hint: Option<String>) {
-        self.document.note(self.span.clone(), message, hint);
+    /// Adds the mistake that this table lacks a key.
+    pub(crate) fn note_lack(&self, key: &str, hint: &str) {
+        if !self.document.broken.get() {
+            let message = format!("{} lacks `{key}`", self.place);
+            self.document.note(self.span.clone(), message, Some(hint.to_owned()));
+        }
     }
 
     /// Adds a mistake about one of its values: `` `key` of <place>: what``.
@@ -148,7 +158,7 @@ impl<'d, 't> Table<'d, 't> {
     pub(crate) fn needed_text(&self, key: &'static str, hint: &str) -> Option<Located<String>> {
         if !self.entries.contains_key(key) {
             self.known.borrow_mut().push(key);
-            self.note(format!("{} lacks `{key}`", self.place), Some(hint.to_owned()));
+            self.note_lack(key, hint);
             return None;
         }
         let found = self.text(key)?;
@@ -254,7 +264,7 @@ impl<'d, 't> Table<'d, 't> {
     pub(crate) fn finish(self) {
         let known = self.known.borrow();
         for (key, span, _) in self.entries() {
-            if !known.contains(&key) {
+            if !known.contains(&key) && !self.document.broken.get() {
                 let message = format!("unknown key `{key}` in {}", self.place);
                 self.document.note(span, message, Some(suggest(key, &known)));
             }

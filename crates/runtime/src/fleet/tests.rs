@@ -313,9 +313,19 @@ fn an_empty_file_declares_nothing() {
 
 #[test]
 fn a_syntax_error_does_not_hide_the_other_mistakes() {
-    let found = mistakes("[[provider]]\nname = \"acme\nbase_url = \"ftp://x\"\n");
-    assert!(found.starts_with("FLEET.toml:2:"), "{found}");
-    assert!(found.contains("FLEET.toml:3:12: `base_url`"), "{found}");
+    let cases = [
+        (
+            "[[provider]]\nname = \"acme\nbase_url = \"ftp://x\"\n",
+            "FLEET.toml:2:13: not valid TOML: invalid basic string (expected `\"`)
+FLEET.toml:3:12: `base_url` of provider `acme`: scheme `ftp` is not supported (such as `https://acme.example/scim/v2`)",
+        ),
+        // What is missing, or stands in the wrong table, may only follow from the error.
+        ("[[provider]\nname = acme", "FLEET.toml:1:12: not valid TOML: unclosed array table (expected `]`)"),
+        ("[[provider]]\nname = \"a\"\nname = \"b\"\n", "FLEET.toml:3:1: not valid TOML: duplicate key"),
+    ];
+    for (text, messages) in cases {
+        assert_eq!(mistakes(text), messages);
+    }
 }
 
 #[test]
