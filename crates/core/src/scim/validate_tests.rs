@@ -179,6 +179,11 @@ fn extensions_and_the_list_of_schemas() {
         json!({"schemas": [USER_URN, USER_URN, 7, GROUP_URN]}),
         &["schemas[1] duplicate string", "schemas[2] type number", "schemas[3] unknown_schema string"],
     );
+    check(
+        ResourceKind::User,
+        json!({"SCHEMAS": [USER_URN, USER_URN], "userName": "anna"}),
+        &["SCHEMAS[1] duplicate string"],
+    );
     check_user(json!({GROUP_URN: {}}), &[&format!("{GROUP_URN} unknown_schema object")]);
 }
 
