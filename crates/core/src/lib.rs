@@ -3,6 +3,7 @@
 //! Everything here is a function of its arguments. There is no I/O, no clock and no randomness in
 //! this crate, and it knows no other crate of the workspace: adapters and roles depend on it.
 
+pub mod adoption;
 pub mod directory;
 pub mod identity;
 pub mod mapping;

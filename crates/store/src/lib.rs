@@ -25,6 +25,7 @@ pub use connect::{Store, StoreOptions};
 pub use directory::group::{MemberRow, MembershipDelta};
 pub use directory::import::{Imported, IncomingResource, Rejection};
 pub use directory::read::{GroupRow, ResourceRow};
+pub use directory::reference::Referee;
 pub use error::StoreError;
 pub use lease::Lease;
 pub use link::claim::ClaimedLink;

@@ -88,11 +88,9 @@ pub fn operations(changes: &[Change]) -> Vec<PatchOperation> {
     changes
         .iter()
         .map(|change| match &change.to {
-            Some(value) => PatchOperation {
-                op: PatchOp::Replace,
-                path: Some(change.path.clone()),
-                value: Some(value.clone()),
-            },
+            Some(value) => {
+                PatchOperation { op: PatchOp::Replace, path: Some(change.path.clone()), value: Some(value.clone()) }
+            }
             None => PatchOperation { op: PatchOp::Remove, path: Some(change.path.clone()), value: None },
         })
         .collect()

@@ -41,18 +41,21 @@ fn differences_name_the_paths_that_a_patch_would() {
         (json!({"emails": [{"value": "b@x"}, {"value": "a@x"}]}), &[]),
         (json!({"emails": [{"value": "b@x"}]}), &[("emails", Some(json!([{"value": "b@x"}])))]),
         (json!({"schemas": ["b"]}), &[]),
-        (json!({ENTERPRISE: {"department": "HR", "manager": {"value": "1"}}}), &[(
-            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
-            Some(json!("HR")),
-        )]),
-        (json!({ENTERPRISE: null}), &[
-            ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department", None),
-            ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager", None),
-        ]),
-        (json!({ENTERPRISE: {"department": "IT", "manager": {"value": "2"}}}), &[(
-            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager",
-            Some(json!({"value": "2"})),
-        )]),
+        (
+            json!({ENTERPRISE: {"department": "HR", "manager": {"value": "1"}}}),
+            &[("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department", Some(json!("HR")))],
+        ),
+        (
+            json!({ENTERPRISE: null}),
+            &[
+                ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department", None),
+                ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager", None),
+            ],
+        ),
+        (
+            json!({ENTERPRISE: {"department": "IT", "manager": {"value": "2"}}}),
+            &[("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager", Some(json!({"value": "2"})))],
+        ),
     ];
     for (patch, expected) in cases {
         let mut after = before.clone();
@@ -85,13 +88,8 @@ fn what_was_sent_is_not_sent_again() {
     let document = object(json!({"userName": "anna", "emails": [{"value": "a"}, {"value": "b"}]}));
     let turned = object(json!({"emails": [{"value": "b"}, {"value": "a"}], "userName": "anna"}));
     let sent_digest = digest(&document);
-    let plan = plan_wanted(
-        ResourceKind::User,
-        &turned,
-        sent(&id, &document, &sent_digest),
-        Leavers::default(),
-        &patching(),
-    );
+    let plan =
+        plan_wanted(ResourceKind::User, &turned, sent(&id, &document, &sent_digest), Leavers::default(), &patching());
     assert_eq!(plan.operation, Operation::Nothing(Idle::InSync));
 }
 

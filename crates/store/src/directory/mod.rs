@@ -5,3 +5,4 @@ pub(crate) mod group;
 pub(crate) mod import;
 pub(crate) mod membership;
 pub(crate) mod read;
+pub(crate) mod reference;
