@@ -231,12 +231,12 @@ impl ScimClient {
         Ok(Request::new(method, path, context.traceparent.as_deref()))
     }
 
-    fn attach(&self, request: &mut Request<'_>, body: &impl Serialize) -> Result<(), ScimError> {
+    pub(crate) fn attach(&self, request: &mut Request<'_>, body: &impl Serialize) -> Result<(), ScimError> {
         let bytes = serde_json::to_vec(body).map_err(|error| {
             let asked = self.transport.asked(&request.method, &request.path);
             unsendable(&asked, format!("the body is no JSON ({error})"))
         })?;
-        request.body = Some(bytes);
+        request.body = Some(bytes.into());
         Ok(())
     }
 }
@@ -252,7 +252,7 @@ pub(crate) fn read_list(asked: &Asked, reply: Reply) -> Result<ListResponse, Sci
 }
 
 /// The password that a document delivers, if any.
-fn secrets_in(document: &Document) -> Vec<&str> {
+pub(crate) fn secrets_in(document: &Document) -> Vec<&str> {
     member(document, "password").and_then(Value::as_str).into_iter().collect()
 }
 

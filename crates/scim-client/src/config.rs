@@ -1,64 +1,13 @@
 //! What a client must be told before it can speak to a provider, and the limits that it keeps.
 
-use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::HeaderValue;
 use scimfleet_core::ProviderName;
 use scimfleet_core::profile::Profile;
-use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use crate::authorization::Authorization;
 use crate::egress::{Egress, Refusal};
-
-/// How requests are authorised. `Debug` shows the kind only.
-#[derive(Clone)]
-pub enum Authorization {
-    /// RFC 6750: the token goes with every request.
-    Bearer(SecretString),
-    /// RFC 7617.
-    Basic {
-        /// The user name; it may not hold a colon.
-        username: String,
-        /// The password.
-        password: SecretString,
-    },
-}
-
-impl fmt::Debug for Authorization {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Bearer(_) => "Bearer([redacted])",
-            Self::Basic { .. } => "Basic([redacted])",
-        })
-    }
-}
-
-impl Authorization {
-    /// The value of the `Authorization` header, marked sensitive so that no library logs it.
-    pub(crate) fn header(&self) -> Result<HeaderValue, ConfigError> {
-        let text = match self {
-            Self::Bearer(token) => format!("Bearer {}", token.expose_secret().trim()),
-            Self::Basic { username, .. } if username.contains(':') => return Err(ConfigError::Username),
-            Self::Basic { username, password } => {
-                use base64::Engine;
-                let pair = format!("{username}:{}", password.expose_secret());
-                format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
-            }
-        };
-        let mut value = HeaderValue::from_str(&text).map_err(|_| ConfigError::Credential)?;
-        value.set_sensitive(true);
-        Ok(value)
-    }
-
-    /// The text that must never be repeated, not even when the provider repeats it to us.
-    pub(crate) fn secret(&self) -> &SecretString {
-        match self {
-            Self::Bearer(token) => token,
-            Self::Basic { password, .. } => password,
-        }
-    }
-}
 
 /// Certificates of the provider's endpoint.
 #[derive(Debug, Clone)]
@@ -148,16 +97,20 @@ pub struct ClientConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// Neither `http` nor `https`.
-    #[error("base URL of `{provider}`: scheme `{scheme}` is not supported; use https (or http)")]
+    #[error("{which} of `{provider}`: scheme `{scheme}` is not supported; use https (or http)")]
     Scheme {
+        /// `base URL` or `token URL`.
+        which: &'static str,
         /// The provider.
         provider: ProviderName,
         /// What was given.
         scheme: String,
     },
     /// `https://user:password@…`, a query or a fragment.
-    #[error("base URL of `{provider}` holds {what}; {hint}")]
-    BaseUrl {
+    #[error("{which} of `{provider}` holds {what}; {hint}")]
+    Url {
+        /// `base URL` or `token URL`.
+        which: &'static str,
         /// The provider.
         provider: ProviderName,
         /// What does not belong there.
@@ -166,8 +119,10 @@ pub enum ConfigError {
         hint: &'static str,
     },
     /// The address is not one that may be called.
-    #[error("base URL of `{provider}`: {refusal}")]
+    #[error("{which} of `{provider}`: {refusal}")]
     Egress {
+        /// `base URL` or `token URL`.
+        which: &'static str,
         /// The provider.
         provider: ProviderName,
         /// Why.

@@ -128,6 +128,18 @@ pub enum ScimError {
         #[source]
         refusal: Refusal,
     },
+    /// No token to send the request with.
+    #[error("{asked}: not sent, no token was granted: {reason}")]
+    Token {
+        /// The request.
+        asked: Box<Asked>,
+        /// The HTTP status of the token endpoint, if it answered.
+        status: Option<u16>,
+        /// The token endpoint's `Retry-After`.
+        retry_after: Option<Duration>,
+        /// What it said, or why it said nothing.
+        reason: String,
+    },
     /// A request that cannot be put into HTTP.
     #[error("{asked}: not sent, {reason}")]
     Unsendable {
@@ -166,6 +178,8 @@ impl ScimError {
             Self::Refused { status: 400 | 409 | 422, scim_type: Some(ScimType::Uniqueness), .. } => Class::Conflict,
             Self::Refused { status, .. } => class_of_status(*status),
             Self::Unsendable { .. } => Class::Permanent,
+            Self::Token { status: Some(400 | 401 | 403), .. } => Class::Credentials,
+            Self::Token { status: Some(429), .. } => Class::Throttled,
             _ if self.may_have_been_applied() => Class::Unknown,
             // A redirect, a refused address or an odd page say something about the provider, not the object.
             _ => Class::Transient,
@@ -185,26 +199,26 @@ impl ScimError {
             Self::Unreachable { applied, .. } | Self::Malformed { applied, .. } | Self::TooLarge { applied, .. } => {
                 *applied == Applied::Maybe
             }
-            Self::Egress { .. } | Self::Unsendable { .. } => false,
+            Self::Egress { .. } | Self::Token { .. } | Self::Unsendable { .. } => false,
         }
     }
 
     /// `Retry-After` as the provider sent it, not clamped.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Refused { retry_after, .. } => *retry_after,
+            Self::Refused { retry_after, .. } | Self::Token { retry_after, .. } => *retry_after,
             _ => None,
         }
     }
 
-    /// The HTTP status, if there was an answer.
+    /// The HTTP status, if the provider answered.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { status, .. }
             | Self::Malformed { status, .. }
             | Self::TooLarge { status, .. }
             | Self::Redirected { status, .. } => Some(*status),
-            Self::Unreachable { .. } | Self::Egress { .. } | Self::Unsendable { .. } => None,
+            Self::Unreachable { .. } | Self::Egress { .. } | Self::Token { .. } | Self::Unsendable { .. } => None,
         }
     }
 

@@ -1,14 +1,17 @@
 //! SCIM 2.0 over HTTP: discovery, look-ups, listings, writes and typed errors (RFC 7644).
 //!
 //! One [`ScimClient`] speaks to one service provider. It sends exactly what it is told to, once: it
-//! never retries, never follows a redirect, never decides what a failure means for an object (it only
+//! never retries (but for a token that it can renew), never follows a redirect, never decides what a failure means for an object (it only
 //! says whether the request may have been applied), and never logs a body or a credential.
 //! This is the only crate that knows an HTTP client library.
 
 mod answer;
+mod authorization;
 mod body;
+mod bulk;
 mod client;
 mod config;
+mod connection;
 mod discovery;
 mod egress;
 mod error;
@@ -17,8 +20,9 @@ mod listing;
 mod transport;
 
 pub use answer::{Answer, Found};
+pub use authorization::Authorization;
 pub use client::{Projection, RequestContext, ScimClient};
-pub use config::{Authorization, ClientConfig, ConfigError, Limits, TlsOptions};
+pub use config::{ClientConfig, ConfigError, Limits, TlsOptions};
 pub use discovery::Discovery;
 pub use egress::{Egress, Refusal};
 pub use error::{Applied, Asked, ScimError};

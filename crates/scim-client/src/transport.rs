@@ -1,27 +1,29 @@
 //! One exchange: a request is built, sent once, and its answer read within the limits. Metrics and the
 //! log line of a request are made here and nowhere else.
 
-use std::error::Error;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, LOCATION, RETRY_AFTER,
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, LOCATION,
 };
-use reqwest::{Client, Method, Response, redirect};
+use reqwest::{Client, Method, Response};
 use scimfleet_core::ProviderName;
-use scimfleet_core::scim::message::ErrorMessage;
-use secrecy::{ExposeSecret, SecretString};
+use scimfleet_core::scim::message::{ErrorMessage, ScimType};
+use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
 
+use crate::authorization::{Credential, Grant};
 use crate::body::{self, BodyError, presentable};
 use crate::config::{ClientConfig, ConfigError, Limits};
-use crate::egress::{Egress, FilteringResolver, refusal_in};
-use crate::error::{Applied, Asked, ScimError};
+use crate::connection::{check_urls, failure, header, http_client, read_up_to, retry_after};
+use crate::egress::Egress;
+use crate::error::{Asked, ScimError};
 
-/// GitHub and AWS refuse requests without a `User-Agent`.
-const USER_AGENT: &str = concat!("scimfleet/", env!("CARGO_PKG_VERSION"));
+/// Characters of a `scimType` that is none of the RFC's: enough to look it up.
+const SCIM_TYPE_CHARS_MAX: usize = 40;
 
 /// A request as SCIM sees it.
 pub(crate) struct Request<'a> {
@@ -29,7 +31,7 @@ pub(crate) struct Request<'a> {
     /// Below the base URL, percent-encoded, with a slash at its start.
     pub(crate) path: String,
     pub(crate) query: Vec<(&'static str, String)>,
-    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) body: Option<Bytes>,
     pub(crate) if_match: Option<&'a str>,
     pub(crate) traceparent: Option<&'a str>,
     /// Text from the body that must not come back in an error.
@@ -58,8 +60,7 @@ pub(crate) struct Transport {
     base: String,
     provider: ProviderName,
     label: Arc<str>,
-    authorization: HeaderValue,
-    secret: SecretString,
+    credential: Credential,
     content_type: HeaderValue,
     accept: HeaderValue,
     accept_on_delete: HeaderValue,
@@ -70,7 +71,7 @@ pub(crate) struct Transport {
 impl Transport {
     pub(crate) fn new(config: &ClientConfig) -> Result<Self, ConfigError> {
         let provider = &config.provider;
-        check_base_url(config)?;
+        check_urls(config)?;
         let media_type = |key, text: &str| {
             HeaderValue::from_str(text).map_err(|_| ConfigError::MediaType { provider: provider.clone(), key })
         };
@@ -81,8 +82,7 @@ impl Transport {
             base: config.base_url.as_str().trim_end_matches('/').to_owned(),
             provider: provider.clone(),
             label: Arc::from(provider.as_str()),
-            authorization: config.authorization.header()?,
-            secret: config.authorization.secret().clone(),
+            credential: Credential::new(&config.authorization)?,
             content_type: media_type("content_type", &config.profile.content_type)?,
             accept: media_type("accept", &config.profile.accept)?,
             accept_on_delete: media_type("accept", first_choice)?,
@@ -104,12 +104,25 @@ impl Transport {
         Asked { provider: self.provider.clone(), method: method_name(method), path: path.to_owned() }
     }
 
-    /// Sends `request` once.
+    /// Sends `request` once; twice only if it was refused for a token that can be renewed, since what was
+    /// refused with 401 was not applied.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Reply, ScimError> {
         let asked = self.asked(&request.method, &request.path);
+        let grant = self.credential.grant(&self.http, &self.limits, &asked).await?;
+        let outcome = self.attempt(&asked, &request, &grant).await;
+        match outcome {
+            Err(ScimError::Refused { status: 401, .. }) if self.credential.discard(&grant).await => {
+                let renewed = self.credential.grant(&self.http, &self.limits, &asked).await?;
+                self.attempt(&asked, &request, &renewed).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn attempt(&self, asked: &Asked, request: &Request<'_>, grant: &Grant) -> Result<Reply, ScimError> {
         let started = Instant::now();
-        let outcome = self.exchange(&asked, request).await;
-        self.observe(&asked, started.elapsed(), &outcome);
+        let outcome = self.exchange(asked, request, grant).await;
+        self.observe(asked, started.elapsed(), &outcome);
         outcome
     }
 
@@ -136,18 +149,20 @@ impl Transport {
         }
     }
 
-    async fn exchange(&self, asked: &Asked, request: Request<'_>) -> Result<Reply, ScimError> {
-        let url = self.url(asked, &request)?;
+    async fn exchange(&self, asked: &Asked, request: &Request<'_>, grant: &Grant) -> Result<Reply, ScimError> {
+        let url = self.url(asked, request)?;
         let mut built = reqwest::Request::new(request.method.clone(), url);
-        *built.headers_mut() = self.headers(asked, &request)?;
-        if let Some(body) = request.body {
-            *built.body_mut() = Some(body.into());
+        *built.headers_mut() = self.headers(asked, request, grant)?;
+        if let Some(body) = &request.body {
+            *built.body_mut() = Some(body.clone().into());
         }
         let response = self.http.execute(built).await.map_err(|error| failure(asked, error))?;
+        let mut secrets = request.secrets.clone();
+        secrets.push(grant.secret.expose_secret());
         match response.status().as_u16() {
-            200..=299 => self.read_success(asked, response, &request.secrets).await,
+            200..=299 => self.read_success(asked, response, &secrets).await,
             status @ 300..=399 => Err(redirected(asked, status, &response)),
-            _ => Err(self.read_refusal(asked, response, &request.secrets).await),
+            _ => Err(self.read_refusal(asked, response, &secrets).await),
         }
     }
 
@@ -164,9 +179,9 @@ impl Transport {
         Ok(url)
     }
 
-    fn headers(&self, asked: &Asked, request: &Request<'_>) -> Result<HeaderMap, ScimError> {
+    fn headers(&self, asked: &Asked, request: &Request<'_>, grant: &Grant) -> Result<HeaderMap, ScimError> {
         let mut headers = HeaderMap::with_capacity(8);
-        headers.insert(AUTHORIZATION, self.authorization.clone());
+        headers.insert(AUTHORIZATION, grant.header.clone());
         let accept = if request.method == Method::DELETE { &self.accept_on_delete } else { &self.accept };
         headers.insert(ACCEPT, accept.clone());
         if request.body.is_some() {
@@ -222,22 +237,16 @@ impl Transport {
     }
 
     /// The status says all that matters; the body is read as far as it can be.
-    async fn read_refusal(&self, asked: &Asked, mut response: Response, secrets: &[&str]) -> ScimError {
+    async fn read_refusal(&self, asked: &Asked, response: Response, secrets: &[&str]) -> ScimError {
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers());
-        let mut bytes = Vec::new();
-        while let Ok(Some(chunk)) = response.chunk().await {
-            if bytes.len() + chunk.len() > self.limits.error_bytes_max {
-                bytes.clear();
-                break;
-            }
-            bytes.extend_from_slice(&chunk);
-        }
+        let bytes = read_up_to(response, self.limits.error_bytes_max).await.unwrap_or_default();
         let value = body::parse(&bytes, &self.limits).unwrap_or(Value::Null);
         self.refused(asked, status, retry_after, body::error_message(value), secrets)
     }
 
-    fn refused(
+    /// The error of a refusal, its words made presentable.
+    pub(crate) fn refused(
         &self,
         asked: &Asked,
         status: u16,
@@ -245,58 +254,21 @@ impl Transport {
         message: ErrorMessage,
         secrets: &[&str],
     ) -> ScimError {
-        let hidden: Vec<&str> = secrets.iter().copied().chain([self.secret.expose_secret()]).collect();
-        let detail = message.detail.map(|detail| presentable(&detail, &hidden, self.limits.detail_chars_max));
+        let presentable = |text: &str, chars_max| presentable(text, secrets, chars_max);
+        let detail = message.detail.map(|detail| presentable(&detail, self.limits.detail_chars_max));
+        let scim_type = message.scim_type.map(|word| match word {
+            ScimType::Other(word) => ScimType::Other(presentable(&word, SCIM_TYPE_CHARS_MAX)),
+            known => known,
+        });
         ScimError::Refused {
             asked: asked.boxed(),
             status,
-            scim_type: message.scim_type,
+            scim_type,
             detail: detail.filter(|detail| !detail.is_empty()),
             retry_after,
             scim_body: message.is_scim,
         }
     }
-}
-
-fn check_base_url(config: &ClientConfig) -> Result<(), ConfigError> {
-    let (provider, url) = (config.provider.clone(), &config.base_url);
-    let holds = |what, hint| Err(ConfigError::BaseUrl { provider: config.provider.clone(), what, hint });
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(ConfigError::Scheme { provider, scheme: url.scheme().to_owned() });
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return holds("credentials", "put them into `auth`");
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return holds("a query or a fragment", "leave off what follows the path");
-    }
-    config.egress.check_literal(url).map_err(|refusal| ConfigError::Egress { provider, refusal })
-}
-
-fn http_client(config: &ClientConfig) -> Result<Client, ConfigError> {
-    let (limits, tls) = (&config.limits, &config.tls);
-    let broken = |reason: String| ConfigError::Tls { provider: config.provider.clone(), reason };
-    let mut builder = Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .dns_resolver(FilteringResolver::new(config.egress.clone()))
-        .connect_timeout(limits.connect_timeout)
-        .timeout(limits.request_timeout)
-        .pool_max_idle_per_host(limits.idle_connections_max)
-        .pool_idle_timeout(limits.idle_connection_timeout)
-        .tls_danger_accept_invalid_certs(!tls.verify);
-    if let Some(proxy) = &config.egress.proxy {
-        builder = builder.proxy(reqwest::Proxy::all(proxy.clone()).map_err(|error| broken(words_of(&error)))?);
-    }
-    if let Some(pem) = &tls.ca_pem {
-        let authorities = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| broken(words_of(&error)))?;
-        builder = builder.tls_certs_merge(authorities);
-    } else if config.base_url.scheme() == "http" && config.egress.proxy.is_none() {
-        // Without TLS the system's authorities are not needed, and a bare container has none.
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build().map_err(|error| broken(words_of(&error)))
 }
 
 /// Appends `text`, everything but RFC 3986 unreserved characters encoded. A blank becomes `%20`: not
@@ -322,22 +294,6 @@ fn method_name(method: &Method) -> &'static str {
         Method::DELETE => "DELETE",
         _ => "GET",
     }
-}
-
-fn header(response: &Response, name: &HeaderName) -> Option<String> {
-    response.headers().get(name)?.to_str().ok().filter(|text| !text.is_empty()).map(str::to_owned)
-}
-
-/// Seconds or an HTTP date (RFC 9110 §10.2.3). A date that is past means now.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<f64>() {
-        // What does not fit is still an answer: wait as long as the caller's clamp allows.
-        let wait = Duration::try_from_secs_f64(seconds);
-        return (seconds >= 0.0).then(|| wait.unwrap_or(Duration::MAX));
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO))
 }
 
 pub(crate) fn unsendable(asked: &Asked, reason: String) -> ScimError {
@@ -372,57 +328,9 @@ fn redirected(asked: &Asked, status: u16, response: &Response) -> ScimError {
     ScimError::Redirected { asked: asked.boxed(), status, location }
 }
 
-/// An error of the library. Only a failure to connect is certain to have changed nothing: whatever breaks
-/// later may break after the provider acted.
-fn failure(asked: &Asked, error: reqwest::Error) -> ScimError {
-    let error = error.without_url();
-    let (asked, applied) = (asked.boxed(), asked.applied());
-    if let Some(refusal) = refusal_in(&error) {
-        return ScimError::Egress { refusal: refusal.clone(), asked };
-    }
-    let reason = words_of(&error);
-    if error.is_builder() {
-        return ScimError::Unsendable { asked, reason };
-    }
-    let applied = if error.is_connect() { Applied::No } else { applied };
-    ScimError::Unreachable { asked, applied, reason, source: Some(Box::new(error)) }
-}
-
-/// The words of an error and of what caused it, innermost last, without repetitions.
-fn words_of(error: &(dyn Error + 'static)) -> String {
-    let mut words: Vec<String> = Vec::new();
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if words.last().is_none_or(|last| !last.contains(&text)) {
-            words.push(text);
-        }
-        cause = error.source();
-    }
-    presentable(&words.join(": "), &[], 300)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn wait(text: &str) -> Option<Duration> {
-        let mut headers = HeaderMap::new();
-        headers.insert(RETRY_AFTER, HeaderValue::from_str(text).unwrap());
-        retry_after(&headers)
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        assert_eq!(wait("120"), Some(Duration::from_secs(120)));
-        assert_eq!(wait(" 1.5 "), Some(Duration::from_millis(1500)));
-        assert_eq!(wait("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
-        assert!(wait("Fri, 31 Dec 9999 23:59:59 GMT").unwrap() > Duration::from_secs(1_000_000));
-        assert_eq!(wait("99999999999999999999999"), Some(Duration::MAX));
-        for absurd in ["", "soon", "-5", "NaN"] {
-            assert_eq!(wait(absurd), None, "{absurd}");
-        }
-    }
 
     #[test]
     fn everything_but_unreserved_is_encoded() {

@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 
 use crate::server::{Server, answer, client, context, error, json};
 
+/// A path and what is found there.
+type Stored = (&'static str, Value);
+
 /// Answers by path; what is not listed is a SCIM 404.
-async fn discover(pages: &[(&'static str, Value)]) -> Discovery {
+async fn discover(pages: &[Stored]) -> Discovery {
     let pages: Vec<(&str, Value)> = pages.to_vec();
     let server = Server::start(move |request| {
         let path = request.uri.path().trim_start_matches("/scim/v2");
@@ -119,7 +122,7 @@ async fn arrays_are_read_as_lists() {
 #[tokio::test]
 async fn groups_are_given_up_only_on_a_clear_word() {
     let no_groups = json!({"schemas": [], "totalResults": 0});
-    let cases: &[(&[(&'static str, Value)], Option<bool>)] = &[
+    let cases: &[(&[Stored], Option<bool>)] = &[
         (&[("/ResourceTypes", types(&["User"]))], Some(false)),
         (&[("/ResourceTypes", types(&["User", "Group"]))], Some(true)),
         // Nothing to be read, and /Groups is a SCIM 404.

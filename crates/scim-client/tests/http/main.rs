@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod bulk;
 mod discovery;
 mod hostile;
+mod oauth;
 mod properties;
 mod requests;
 mod secrecy;
 mod server;
+mod tls;

@@ -9,7 +9,7 @@ use scimfleet_core::scim::message::{PatchOp, PatchOperation};
 use scimfleet_scim_client::{ListPosition, Lister, Listing, Projection, RequestContext, ScimClient, ScimError};
 use serde_json::{Value, json};
 
-use crate::server::{Server, TOKEN, answer, client, config, context, empty, error, id, json, with};
+use crate::server::{Arrived, Server, TOKEN, answer, client, config, context, empty, error, id, json, with};
 
 fn anna() -> Document {
     json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "anna"}).as_object().unwrap().clone()
@@ -250,7 +250,7 @@ async fn a_listing_reads_every_page_once() {
     }
     assert_eq!(ids, ["1", "2", "3", "4", "5"]);
     assert_eq!(lister.listing(), Some(&Listing::Complete { resources: 5 }));
-    let lines: Vec<String> = server.requests().iter().map(|request| request.line()).collect();
+    let lines: Vec<String> = server.requests().iter().map(Arrived::line).collect();
     let expected =
         [1, 3, 5].map(|start| format!("GET /scim/v2/Users?startIndex={start}&count=2&excludedAttributes=members"));
     assert_eq!(lines, expected);
