@@ -1,1 +1,7 @@
-//! A SCIM service provider with scripted faults and a journal, and sample directories, for tests and the demo.
+//! What tests, the demo and the bench run against: a SCIM service provider in memory with scripted
+//! faults and a journal, a sample directory, and a TCP proxy that breaks connections on demand.
+//!
+//! Nothing here is part of a deployment, and nothing here decides what Scimfleet sends.
+
+pub mod directory;
+pub mod provider;
