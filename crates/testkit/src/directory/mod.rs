@@ -81,7 +81,7 @@ impl SampleDirectory {
         z ^ (z >> 31)
     }
 
-    fn pick<'a, T>(self, list: &'a [T], index: usize, purpose: u64) -> &'a T {
+    fn pick<T>(self, list: &[T], index: usize, purpose: u64) -> &T {
         &list[usize::try_from(self.draw(index, purpose) % list.len() as u64).unwrap_or_default()]
     }
 

@@ -201,7 +201,8 @@ async fn patches_that_must_be_written_in_one_way() {
     let path_less = json!({ "op": "replace", "value": { "active": false } });
     let with_path = json!({ "op": "replace", "path": "active", "value": false });
     let capital = json!({ "op": "Replace", "path": "active", "value": false });
-    let cases: [(&dyn Fn(&mut Behaviour), &Value, u16); 8] = [
+    type Case<'a> = (&'a dyn Fn(&mut Behaviour), &'a Value, u16);
+    let cases: [Case<'_>; 8] = [
         (&|habits| habits.patch_paths = PatchPaths::Required, &path_less, 400),
         (&|habits| habits.patch_paths = PatchPaths::Required, &with_path, 200),
         (&|habits| habits.patch_paths = PatchPaths::Pathless, &path_less, 200),

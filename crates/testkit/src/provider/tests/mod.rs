@@ -4,6 +4,7 @@ mod bulk;
 mod faults;
 mod habits;
 mod protocol;
+mod sample;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
