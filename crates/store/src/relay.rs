@@ -84,7 +84,7 @@ impl Store {
              CASE WHEN l.wanted <> 'yes' OR r.active = 0 THEN 1 ELSE 0 END AS leaving \
              FROM links l LEFT JOIN resources r ON r.id = l.resource_id \
              WHERE l.provider_id = $1 AND l.dirty = 1 AND l.due_at <= $2 AND l.lease_until <= $2 \
-             AND (l.queued_at IS NULL OR l.queued_at <= $3) ORDER BY 4 DESC, l.kind DESC, l.resource_id LIMIT $4";
+             AND l.state <> 'parked' AND l.held_by IS NULL AND (l.queued_at IS NULL OR l.queued_at <= $3) ORDER BY 4 DESC, l.kind DESC, l.resource_id LIMIT $4";
         let rows = sqlx::query(sql)
             .bind(provider.to_string())
             .bind(now)

@@ -35,6 +35,10 @@ pub struct ClaimedLink {
     pub sent_digest: Option<String>,
     /// What was sent last, as JSON text.
     pub sent_document: Option<String>,
+    /// The generation of the resource that was synced last.
+    pub synced_generation: i64,
+    /// A person approved taking it away (R29).
+    pub approved: bool,
     /// Failed attempts since the last success.
     pub attempts: u32,
     /// A write that somebody began and nobody finished, as JSON text.
@@ -70,6 +74,8 @@ fn claimed(row: &AnyRow) -> Result<ClaimedLink, StoreError> {
         version: row.try_get("version")?,
         sent_digest: row.try_get("sent_digest")?,
         sent_document: row.try_get("sent_document")?,
+        synced_generation: row.try_get("synced_generation")?,
+        approved: row.try_get::<Option<i64>, _>("approved_mark")? == Some(row.try_get("marked")?),
         attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX),
         intent: row.try_get("intent")?,
         dirty: row.try_get::<i64, _>("dirty")? != 0,
@@ -81,7 +87,7 @@ fn claimed(row: &AnyRow) -> Result<ClaimedLink, StoreError> {
 }
 
 const CLAIMED: &str = "resource_id, kind, wanted, state, remote_id, ownership, version, sent_digest, sent_document, \
-     attempts, intent, dirty, marked, marked_at, fencing, last_run";
+     attempts, intent, dirty, marked, marked_at, fencing, last_run, synced_generation, approved_mark";
 
 impl Store {
     /// Claims what nobody else holds. The second part is what somebody holds, with the milliseconds until

@@ -163,7 +163,7 @@ pub(crate) async fn apply(
     let text = json(verdicts);
     sqlx::query(sql).bind(provider.to_string()).bind(now).bind(text.as_str()).execute(&mut *tx).await?;
     let sql = statement(format!(
-        "UPDATE links SET wanted = b.wanted, dirty = 1, marked = links.marked + 1, marked_at = $2, due_at = 0, \
+        "UPDATE links SET wanted = b.wanted, dirty = 1, marked = links.marked + 1, marked_at = $2, due_at = 0, held_by = NULL, \
          state = CASE WHEN links.wanted = b.wanted THEN links.state WHEN b.wanted = 'yes' THEN 'pending' ELSE 'leaving' END \
          FROM {batch} WHERE links.provider_id = $1 AND links.resource_id = b.resource_id \
          AND (links.wanted <> b.wanted OR b.changed = 1) \
