@@ -6,7 +6,8 @@ mod absent;
 
 use monty::MontyRun;
 use monty_types::CompileOptions;
-use ruff_python_parser::{parse_module, parse_parenthesized_expression_range};
+use ruff_python_ast::ModExpression;
+use ruff_python_parser::{ParseError, Parsed, parse_module, parse_parenthesized_expression_range};
 use ruff_text_size::{TextRange, TextSize};
 
 use self::absent::Absent;
@@ -27,16 +28,18 @@ pub(super) fn check(text: &ProgramText<'_>, limits: &Limits) -> Result<(), Compi
     let mut absent = Absent::new(text.kind);
     let parsed = match text.form {
         Form::Body => parse_module(&text.source).map(|parsed| absent.visit_body(parsed.suite())),
-        Form::Scope => {
-            let whole = TextRange::up_to(TextSize::of(text.source.as_ref()));
-            parse_parenthesized_expression_range(&text.source, whole).map(|parsed| absent.visit_scope(parsed.expr()))
-        }
+        Form::Scope => parse_scope(&text.source).map(|parsed| absent.visit_scope(parsed.expr())),
     };
     parsed.map_err(|error| refuse(error.location.start(), lower_first(&error.error.to_string())))?;
     if let Some((place, message)) = absent.first() {
         return Err(refuse(place, message));
     }
     Program::compile(text, text.kind, limits).map(drop)
+}
+
+/// Parses a scope expression, which may go over several lines.
+pub(super) fn parse_scope(source: &str) -> Result<Parsed<ModExpression>, ParseError> {
+    parse_parenthesized_expression_range(source, TextRange::up_to(TextSize::of(source)))
 }
 
 /// Whether the interpreter itself knows `name`.

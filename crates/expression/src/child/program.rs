@@ -7,7 +7,7 @@ use monty_types::{CompileOptions, ExcType, MontyException, MontyObject, PrintWri
 use scimfleet_core::ResourceKind;
 
 use super::object::Object;
-use super::{output, prelude};
+use super::{output, prelude, rewrite};
 use crate::wire::{Answer, Form, ProgramText};
 use crate::{CompileError, ErrorKind, ExpressionError, Limits, MappingResult};
 
@@ -34,22 +34,22 @@ impl Program {
         if text.source.len() > limits.source_bytes {
             return Err(refuse(1, 1, format!("the text has more than {} bytes", limits.source_bytes)));
         }
-        let prelude = prelude::of(kind, &text.source);
+        let mut prelude = prelude::of(kind, &text.source);
+        let rewritten = rewrite::rewrite(&text.source, text.form);
+        if rewritten.is_some() {
+            prelude.push_str(rewrite::HELPER);
+        }
+        let source = rewritten.as_deref().unwrap_or(&text.source);
         let offset = count_lines(&prelude) + u32::from(text.form == Form::Scope);
         let code = match text.form {
             // Without a return, a module's value is that of its last statement.
-            Form::Body => format!("{prelude}{}\nreturn None\n", text.source),
-            Form::Scope => format!("{prelude}(\n{}\n)\n", text.source),
+            Form::Body => format!("{prelude}{source}\nreturn None\n"),
+            Form::Scope => format!("{prelude}(\n{source}\n)\n"),
         };
         let inputs = prelude::INPUTS.iter().map(|name| (*name).to_owned()).collect();
         let run = MontyRun::new(code, SCRIPT, inputs, CompileOptions::default()).map_err(|error| {
             let place = error.traceback().last().map_or((1, 1), |frame| (frame.start.line, frame.start.column));
-            let message = error.message().unwrap_or("it cannot be compiled");
-            let message = match message.strip_prefix("The monty syntax parser does not yet support ") {
-                Some(what) => format!("expressions cannot have {what}"),
-                None => lower_first(message),
-            };
-            refuse(place.0.saturating_sub(offset).max(1), place.1, message)
+            refuse(place.0.saturating_sub(offset).max(1), place.1, compile_message(&error))
         })?;
         let reads_groups = crate::model::reads_groups(&text.source);
         Ok(Self { run, offset, lines: count_lines(&text.source) + 1, reads_groups })
@@ -103,6 +103,14 @@ impl Program {
 fn failed(text: &ProgramText<'_>, (kind, message): output::Refusal, place: Option<(u32, u32)>) -> Answer {
     let mapping = text.name.clone().into_owned();
     Answer::failed(ExpressionError { mapping, line: place.map(|at| at.0), column: place.map(|at| at.1), message, kind })
+}
+
+fn compile_message(error: &MontyException) -> String {
+    let message = error.message().unwrap_or("it cannot be compiled");
+    match message.strip_prefix("The monty syntax parser does not yet support ") {
+        Some(what) => format!("expressions cannot have {what}"),
+        None => lower_first(message),
+    }
 }
 
 fn count_lines(text: &str) -> u32 {

@@ -10,7 +10,11 @@ use crate::support::{barbara, error, evaluator, mapping, object, one, provider, 
 const REFUSED: &[(&str, (u32, u32), &str)] = &[
     ("return {\n    \"a\": 1,\n    \"b\": (2,\n}", (4, 1), "expected"),
     ("x = 1\n  y = 2", (2, 1), "indentation"),
-    ("return {\"x\": requests.get(\"https://a.example\")}", (1, 14), "`requests` cannot be had: expressions have no network"),
+    (
+        "return {\"x\": requests.get(\"https://a.example\")}",
+        (1, 14),
+        "`requests` cannot be had: expressions have no network",
+    ),
     ("if True:\n\treturn {\"x\": resolve_dns(user.title)}", (2, 15), "`resolve_dns`"),
     ("é = \"ü\"; x = ak_user_by(username=\"a\")", (1, 14), "`ak_user_by`"),
     ("a = 1\nimport os\nreturn {}", (2, 8), "module `os` cannot be had"),
@@ -101,16 +105,26 @@ async fn scopes_are_expressions_whose_truth_counts() {
         let verdicts = evaluator.evaluate_scope(&(*source).into(), &provider(), objects).await.expect("a child");
         assert_eq!(verdicts.iter().map(|verdict| verdict.clone().ok()).collect::<Vec<_>>(), expected, "{source}");
     }
-    let verdicts = evaluator.evaluate_scope(&"group.attributes[\"team\"] == \"blue\"".into(), &provider(), vec![staff()]).await;
+    let verdicts =
+        evaluator.evaluate_scope(&"group.attributes[\"team\"] == \"blue\"".into(), &provider(), vec![staff()]).await;
     assert_eq!(verdicts.expect("a child"), [Ok(true)]);
 }
 
 #[tokio::test]
 async fn scopes_that_are_no_expression_are_refused() {
     let evaluator = evaluator(Limits::default());
-    for (source, place) in [("return True", (1, 1)), ("user.active)\nimport os\n(1", (1, 12)), ("user.active =\n", (1, 13)), ("", (1, 1)), ("usr", (1, 1))]
-    {
+    for (source, place) in [
+        ("return True", (1, 1)),
+        ("user.active)\nimport os\n(1", (1, 12)),
+        ("user.active =\n", (1, 13)),
+        ("", (1, 1)),
+        ("usr", (1, 1)),
+    ] {
         let error = evaluator.check_scope(source).await.expect_err(source);
-        assert_eq!((error.line, error.column, error.mapping.as_str()), (place.0, place.1, "scope"), "{source:?}: {error}");
+        assert_eq!(
+            (error.line, error.column, error.mapping.as_str()),
+            (place.0, place.1, "scope"),
+            "{source:?}: {error}"
+        );
     }
 }
