@@ -135,6 +135,26 @@ impl Store {
             .collect()
     }
 
+    /// A complete listing did not show the accounts of these objects: what was sent to them does not count
+    /// any more, so that the next task asks for them by id. Returns how many.
+    pub async fn mark_missing(&self, provider: ProviderId, resources: &[ResourceId]) -> Result<u64, StoreError> {
+        if resources.is_empty() {
+            return Ok(0);
+        }
+        let texts = self.dialect().texts(2);
+        let sql = statement(format!(
+            "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $3, due_at = 0, sent_digest = NULL \
+             WHERE provider_id = $1 AND resource_id IN (SELECT b.id FROM {texts}) AND lease_until <= $3"
+        ));
+        let done = sqlx::query(sql)
+            .bind(provider.to_string())
+            .bind(json(resources))
+            .bind(self.now_ms())
+            .execute(&self.inner.write)
+            .await?;
+        Ok(done.rows_affected())
+    }
+
     /// Whether a link of this provider already names the account.
     pub async fn owner_of(
         &self,

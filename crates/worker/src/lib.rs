@@ -1,1 +1,53 @@
-//! Consumes tasks: load, map, merge, validate, plan, send, record, acknowledge.
+//! The worker: consumes tasks, brings each object in step with one provider, records what happened and
+//! then acknowledges. It keeps nothing that another worker could not take over, and never decides what
+//! runs when: that is the scheduler's.
+
+mod consume;
+mod desire;
+mod observe;
+pub mod preview;
+mod provider;
+mod task;
+
+use std::sync::Arc;
+
+use scimfleet_core::ports::{Coordination, Queue};
+use scimfleet_expression::Evaluator;
+use scimfleet_scim_client::Egress;
+use scimfleet_store::Store;
+
+pub use consume::run;
+pub use desire::{Desire, Desired};
+pub use provider::{ProviderError, Providers};
+
+/// How much a worker takes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerLimits {
+    /// Tasks at once.
+    pub tasks_in_flight: usize,
+    /// Requests at once, over all providers.
+    pub requests_in_flight: usize,
+    /// Further tasks at once that only leavers may take.
+    pub leavers_reserved: usize,
+}
+
+/// What a worker works with.
+#[derive(Clone)]
+pub struct Worker {
+    /// The database.
+    pub store: Store,
+    /// The broker.
+    pub queue: Arc<dyn Queue>,
+    /// Rate limits and gates.
+    pub coordination: Arc<dyn Coordination>,
+    /// Runs mapping expressions.
+    pub evaluator: Evaluator,
+    /// Where requests may go.
+    pub egress: Egress,
+    /// How much it takes on.
+    pub limits: WorkerLimits,
+    /// Unique among all workers: holds leases and signs tasks.
+    pub name: String,
+    /// Providers as they are configured now, with their clients.
+    pub providers: Providers,
+}

@@ -108,16 +108,6 @@ impl Store {
         rows.iter().map(member_row).collect()
     }
 
-    /// Forgets which members a provider was sent: its group is gone there, or was never ours.
-    pub async fn forget_sent_members(&self, provider: ProviderId, groups: &[ResourceId]) -> Result<(), StoreError> {
-        let texts = self.dialect().texts(2);
-        let sql = statement(format!(
-            "DELETE FROM sent_memberships WHERE provider_id = $1 AND group_id IN (SELECT b.id FROM {texts})"
-        ));
-        sqlx::query(sql).bind(provider.to_string()).bind(json(groups)).execute(&self.inner.write).await?;
-        Ok(())
-    }
-
     /// Groups at a provider that hold, or should hold, one of these members: they change with it.
     pub async fn groups_around(
         &self,

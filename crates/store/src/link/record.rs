@@ -78,6 +78,8 @@ pub struct TaskRecord {
     pub results: Vec<LinkResult>,
     /// Members sent and removed.
     pub memberships: Vec<MembershipChange>,
+    /// Groups that are gone there: none of their members is there any more.
+    pub emptied: Vec<ResourceId>,
     /// `(waiting, needed)`.
     pub waits: Vec<(ResourceId, ResourceId)>,
     /// Objects that have an account since this task.
@@ -126,6 +128,7 @@ impl Store {
         let dialect = self.dialect();
         let mut tx = self.begin().await?;
         let mut recorded = update_links(&mut tx, dialect, provider, &record.results, now).await?;
+        empty_groups(&mut tx, dialect, provider, &record.emptied).await?;
         write_memberships(&mut tx, dialect, provider, &record.memberships, &recorded.stale).await?;
         let there = wait_for(&mut tx, dialect, provider, &record.waits).await?;
         mark_again(&mut tx, dialect, provider, &there, now).await?;
@@ -200,6 +203,23 @@ async fn mark_again(
          AND resource_id IN (SELECT b.id FROM {texts})"
     ));
     sqlx::query(sql).bind(provider.to_string()).bind(json(resources)).bind(now).execute(tx).await?;
+    Ok(())
+}
+
+async fn empty_groups(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    provider: ProviderId,
+    groups: &[ResourceId],
+) -> Result<(), StoreError> {
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let texts = dialect.texts(2);
+    let sql = statement(format!(
+        "DELETE FROM sent_memberships WHERE provider_id = $1 AND group_id IN (SELECT b.id FROM {texts})"
+    ));
+    sqlx::query(sql).bind(provider.to_string()).bind(json(groups)).execute(tx).await?;
     Ok(())
 }
 

@@ -121,8 +121,9 @@ impl Store {
     pub async fn mark(&self, provider: ProviderId, resources: &[ResourceId]) -> Result<u64, StoreError> {
         let texts = self.dialect().texts(2);
         let sql = statement(format!(
-            "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $3, due_at = 0, queued_at = NULL \
-             WHERE provider_id = $1 AND resource_id IN (SELECT b.id FROM {texts})"
+            "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $3, due_at = 0, queued_at = NULL, \
+             state = CASE WHEN state <> 'parked' THEN state WHEN wanted = 'yes' THEN 'pending' ELSE 'leaving' END, \
+             park_reason = NULL WHERE provider_id = $1 AND resource_id IN (SELECT b.id FROM {texts})"
         ));
         let done = sqlx::query(sql)
             .bind(provider.to_string())
@@ -164,7 +165,8 @@ pub(crate) async fn apply(
     sqlx::query(sql).bind(provider.to_string()).bind(now).bind(text.as_str()).execute(&mut *tx).await?;
     let sql = statement(format!(
         "UPDATE links SET wanted = b.wanted, dirty = 1, marked = links.marked + 1, marked_at = $2, due_at = 0, held_by = NULL, \
-         state = CASE WHEN links.wanted = b.wanted THEN links.state WHEN b.wanted = 'yes' THEN 'pending' ELSE 'leaving' END \
+         state = CASE WHEN links.wanted = b.wanted AND links.state <> 'parked' THEN links.state \
+         WHEN b.wanted = 'yes' THEN 'pending' ELSE 'leaving' END, park_reason = NULL \
          FROM {batch} WHERE links.provider_id = $1 AND links.resource_id = b.resource_id \
          AND (links.wanted <> b.wanted OR b.changed = 1) \
          AND NOT (links.state = 'gone' AND b.wanted <> 'yes')"

@@ -1,0 +1,2 @@
+//! To come.
+pub async fn run() {}

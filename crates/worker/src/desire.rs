@@ -1,0 +1,225 @@
+//! What a provider should hold: evaluate the mappings, merge, translate references, validate (mission
+//! points 9 to 11). Sends nothing.
+
+use std::collections::{HashMap, HashSet};
+
+use scimfleet_core::mapping::{Combined, MappingName, combine, complete_schemas};
+use scimfleet_core::outcome::InvalidData;
+use scimfleet_core::plan::digest;
+use scimfleet_core::scim::Document;
+use scimfleet_core::scim::resource::ENTERPRISE_URN;
+use scimfleet_core::scim::schema::SchemaSet;
+use scimfleet_core::scim::validate::{Violation, validate};
+use scimfleet_core::{ResourceId, ResourceKind};
+use scimfleet_expression::{
+    Batch, Evaluator, EvaluatorError, ExpressionError, GroupView, MappingResult, ObjectEvaluation, ObjectView,
+};
+use scimfleet_store::{Referee, ResourceRow, Store, StoreError};
+use serde_json::Value;
+
+use crate::provider::Provider;
+
+/// What should be sent of one object.
+#[derive(Debug, Clone)]
+pub struct Desired {
+    /// The payload.
+    pub document: Document,
+    /// Its digest.
+    pub digest: String,
+    /// Values that the schema does not suggest.
+    pub warnings: Vec<Violation>,
+    /// Users that it refers to and who have no account there yet.
+    pub waits_for: Vec<ResourceId>,
+    /// The merged result with a record of which mapping set what.
+    pub combined: Combined,
+}
+
+/// The verdict of the mappings on one object.
+#[derive(Debug, Clone)]
+pub enum Desire {
+    /// This should be there.
+    Wanted(Box<Desired>),
+    /// `SkipObject`: its account is left as it is (R11).
+    Skip,
+    /// Its data may not be sent.
+    Invalid(InvalidData),
+}
+
+/// Why nothing could be evaluated. It is nobody's data that is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum DesireError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The evaluator.
+    #[error(transparent)]
+    Evaluator(#[from] EvaluatorError),
+}
+
+/// Evaluates objects of one kind in one round trip; the answers come in their order.
+pub async fn desires(
+    store: &Store,
+    evaluator: &Evaluator,
+    provider: &Provider,
+    kind: ResourceKind,
+    objects: &[ResourceRow],
+) -> Result<Vec<Desire>, DesireError> {
+    let evaluations = evaluate(store, evaluator, provider, kind, objects).await?;
+    let mut merged: Vec<Merged> =
+        evaluations.into_iter().map(|evaluation| merge_results(provider, kind, evaluation)).collect();
+    let referees = referees(store, provider, &merged).await?;
+    Ok(merged.drain(..).map(|merged| judge(provider, kind, merged, &referees)).collect())
+}
+
+/// The raw results, one per expression and object: also for previews.
+pub async fn evaluate(
+    store: &Store,
+    evaluator: &Evaluator,
+    provider: &Provider,
+    kind: ResourceKind,
+    objects: &[ResourceRow],
+) -> Result<Vec<ObjectEvaluation>, DesireError> {
+    if objects.is_empty() {
+        return Ok(Vec::new());
+    }
+    let expressions = provider.expressions(kind).to_vec();
+    let reads_groups = kind == ResourceKind::User && expressions.iter().any(|one| one.reads_groups());
+    let mut groups = if reads_groups { groups_by_user(store, objects).await? } else { HashMap::new() };
+    let views = objects
+        .iter()
+        .map(|row| ObjectView {
+            kind,
+            id: row.id.to_string(),
+            external_id: row.external_id.clone(),
+            document: row.document.clone(),
+            service_account: row.service_account,
+            groups: groups.remove(&row.id).unwrap_or_default(),
+        })
+        .collect();
+    Ok(evaluator.evaluate(Batch { expressions, provider: provider.view(), objects: views }).await?)
+}
+
+async fn groups_by_user(
+    store: &Store,
+    users: &[ResourceRow],
+) -> Result<HashMap<ResourceId, Vec<GroupView>>, StoreError> {
+    let ids: Vec<ResourceId> = users.iter().map(|row| row.id.clone()).collect();
+    let mut by_user = HashMap::<ResourceId, Vec<GroupView>>::new();
+    for row in store.groups_of(&ids).await? {
+        let attributes = row.group.document.get("attributes").and_then(Value::as_object).cloned();
+        let view = GroupView {
+            id: row.group.id.to_string(),
+            external_id: row.group.external_id.clone(),
+            display_name: row.group.name().to_owned(),
+            attributes: attributes.unwrap_or_default(),
+        };
+        by_user.entry(row.user_id).or_default().push(view);
+    }
+    Ok(by_user)
+}
+
+enum Merged {
+    Document(Box<Combined>),
+    Skip,
+    Invalid(InvalidData),
+}
+
+fn merge_results(provider: &Provider, kind: ResourceKind, evaluation: ObjectEvaluation) -> Merged {
+    let mut parts = Vec::with_capacity(evaluation.results.len());
+    for (expression, result) in provider.expressions(kind).iter().zip(evaluation.results) {
+        match result {
+            MappingResult::Skip => return Merged::Skip,
+            MappingResult::Failed(error) => return Merged::Invalid(failed(error)),
+            MappingResult::Nothing => {}
+            MappingResult::Payload(document) => match MappingName::parse(expression.name.clone()) {
+                Ok(name) => parts.push((name, document)),
+                Err(error) => return Merged::Invalid(unnamed(&error.to_string())),
+            },
+        }
+    }
+    Merged::Document(Box::new(combine(parts)))
+}
+
+fn failed(error: ExpressionError) -> InvalidData {
+    InvalidData { mapping: Some(error.mapping.clone()), message: error.to_string(), violations: Vec::new() }
+}
+
+fn unnamed(message: &str) -> InvalidData {
+    InvalidData { mapping: None, message: message.to_owned(), violations: Vec::new() }
+}
+
+/// The directory's reference in `manager.value`, if the document has one.
+fn manager_of(document: &Document) -> Option<&str> {
+    document.get(ENTERPRISE_URN)?.get("manager")?.get("value")?.as_str()
+}
+
+async fn referees(
+    store: &Store,
+    provider: &Provider,
+    merged: &[Merged],
+) -> Result<HashMap<String, Referee>, StoreError> {
+    let references: HashSet<String> = merged
+        .iter()
+        .filter_map(|one| match one {
+            Merged::Document(combined) => manager_of(&combined.document).map(str::to_owned),
+            _ => None,
+        })
+        .collect();
+    store.referees(provider.row.id, &references.into_iter().collect::<Vec<_>>()).await
+}
+
+fn judge(provider: &Provider, kind: ResourceKind, merged: Merged, referees: &HashMap<String, Referee>) -> Desire {
+    let mut combined = match merged {
+        Merged::Document(combined) => combined,
+        Merged::Skip => return Desire::Skip,
+        Merged::Invalid(data) => return Desire::Invalid(data),
+    };
+    let mut document = std::mem::take(&mut combined.document);
+    let waits_for = translate_manager(&mut document, referees);
+    // Members are the sync's own (R1): a mapping cannot set them.
+    document.shift_remove("members");
+    drop_attributes(&mut document, &provider.profile.drop_attributes, &provider.schemas);
+    complete_schemas(kind, &mut document);
+    combined.document = document.clone();
+    let report = validate(kind, &document, &provider.schemas);
+    if !report.is_valid() {
+        return Desire::Invalid(invalid(&combined, report.violations));
+    }
+    let digest = digest(&document);
+    Desire::Wanted(Box::new(Desired { document, digest, warnings: report.warnings, waits_for, combined: *combined }))
+}
+
+fn invalid(combined: &Combined, violations: Vec<Violation>) -> InvalidData {
+    let mapping = violations.iter().find_map(|violation| combined.blame(&violation.path)).map(str::to_owned);
+    let listed: Vec<String> =
+        violations.iter().take(3).map(|violation| format!("`{}` {}", violation.path, violation.rule)).collect();
+    let more = violations.len().saturating_sub(listed.len());
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let message = format!("the result breaks the SCIM schema: {}{rest}", listed.join(", "));
+    InvalidData { mapping, message, violations }
+}
+
+/// Puts the manager's account in place of the directory's reference; takes it out while there is none.
+fn translate_manager(document: &mut Document, referees: &HashMap<String, Referee>) -> Vec<ResourceId> {
+    let Some(referee) = manager_of(document).and_then(|reference| referees.get(reference)) else { return Vec::new() };
+    let Some(Value::Object(extension)) = document.get_mut(ENTERPRISE_URN) else { return Vec::new() };
+    if let Some(account) = &referee.remote_id {
+        if let Some(manager) = extension.get_mut("manager").and_then(Value::as_object_mut) {
+            manager.insert("value".to_owned(), Value::from(account.as_str()));
+        }
+        return Vec::new();
+    }
+    extension.shift_remove("manager");
+    if extension.is_empty() {
+        document.shift_remove(ENTERPRISE_URN);
+    }
+    if referee.expected { vec![referee.resource_id.clone()] } else { Vec::new() }
+}
+
+fn drop_attributes(document: &mut Document, paths: &[String], schemas: &SchemaSet) {
+    for path in paths {
+        if let Ok(path) = scimfleet_core::scim::path::AttributePath::parse(path, schemas) {
+            path.remove(document);
+        }
+    }
+}

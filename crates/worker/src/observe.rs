@@ -1,0 +1,226 @@
+//! Observing: what a provider holds, page by page (R15). Accounts that links name write no row; the others
+//! become candidates for adoption; only a complete listing says that something is gone.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Instant;
+
+use scimfleet_core::state::ProviderState;
+use scimfleet_core::{RemoteId, ResourceId, ResourceKind, RunId};
+use scimfleet_scim_client::{ListPosition, Lister, Listing, Projection, ScimError};
+use scimfleet_store::{Counts, Seen, StoreError};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::task::lookup::account_of;
+use crate::task::pace::TASK_TIME_MAX;
+use crate::task::{Session, TaskError};
+
+/// A listing is saved after this many pages, so that another worker loses little.
+const SAVE_EVERY_PAGES: u64 = 20;
+
+/// Where a listing stands, for whoever goes on with it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Saved {
+    at: Option<ListPosition>,
+    /// Hashes of the accounts of ours that were seen: 8 bytes each.
+    ours: HashSet<u64>,
+    /// Ids of the resources read, so that repeated pages are noticed after a hand-over too.
+    read: Vec<String>,
+}
+
+/// What reading came to.
+enum End {
+    Finished(Listing),
+    TimeIsOver,
+    /// Listing is not possible there, or broke off: no conclusions, but the run goes on.
+    NotListed(String),
+}
+
+impl Session<'_> {
+    pub(crate) async fn observe(&self) -> Result<(), TaskError> {
+        let Some(run) = self.task.run else { return Ok(()) };
+        self.back_in_service().await?;
+        let kind = self.task.kind;
+        if kind == ResourceKind::Group && !self.provider.profile.groups {
+            self.worker.store.note_listing(run, kind.as_str(), &json!({ "complete": false, "note": "no groups there" })).await?;
+            return self.close_observing(Counts::default()).await;
+        }
+        let Some(position) = self.worker.store.task_position(self.task.task).await? else { return Ok(()) };
+        let mut saved: Saved = position.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let mut counts = Counts::default();
+        let end = match self.read_pages(run, &mut saved, &mut counts).await? {
+            Ok(end) => end,
+            Err(error) if error.is_cursor_lost() => {
+                saved = Saved::default();
+                match self.read_pages(run, &mut saved, &mut counts).await? {
+                    Ok(end) => end,
+                    Err(error) => self.not_listed(error)?,
+                }
+            }
+            Err(error) => self.not_listed(error)?,
+        };
+        match end {
+            End::TimeIsOver => self.hand_on(&saved, counts).await,
+            End::Finished(listing) => {
+                self.conclude(run, &listing, &saved).await?;
+                self.close_observing(counts).await
+            }
+            End::NotListed(note) => {
+                self.worker.store.note_listing(run, kind.as_str(), &json!({ "complete": false, "note": note })).await?;
+                self.close_observing(counts).await
+            }
+        }
+    }
+
+    /// Discovery went through: whoever was degraded is back.
+    async fn back_in_service(&self) -> Result<(), StoreError> {
+        let row = &self.provider.row;
+        if matches!(row.state, ProviderState::Degraded | ProviderState::Quarantined) {
+            tracing::info!(provider = %row.name(), "the provider is back");
+            self.worker.store.set_provider_state(row.id, ProviderState::Active, None).await?;
+        }
+        self.health.reset_if_tripped();
+        Ok(())
+    }
+
+    /// A provider that cannot list is worked with all the same; one that is down is not.
+    fn not_listed(&self, error: ScimError) -> Result<End, TaskError> {
+        use scimfleet_core::retry::Class;
+        match error.class() {
+            Class::Credentials | Class::Transient | Class::Unknown | Class::Throttled => {
+                Err(crate::provider::ProviderError::from(error).into())
+            }
+            _ => Ok(End::NotListed(error.to_string())),
+        }
+    }
+
+    async fn read_pages(
+        &self,
+        run: RunId,
+        saved: &mut Saved,
+        counts: &mut Counts,
+    ) -> Result<Result<End, ScimError>, StoreError> {
+        let began = Instant::now();
+        let position = saved.at.clone().unwrap_or_else(ListPosition::start);
+        let mut lister = Lister::new(self.provider.client.clone(), self.task.kind, position)
+            .already_read(saved.read.iter().map(String::as_str));
+        let mut pages = 0;
+        loop {
+            let page = match lister.next_page(Projection::Except("members"), &self.context).await {
+                Ok(Some(page)) => page,
+                Ok(None) => break,
+                Err(error) => return Ok(Err(error)),
+            };
+            counts.request("GET", 1);
+            pages += 1;
+            self.note_page(run, &page.resources, saved).await?;
+            saved.at = lister.position().cloned();
+            if saved.at.is_some() && began.elapsed() > TASK_TIME_MAX {
+                return Ok(Ok(End::TimeIsOver));
+            }
+            if saved.at.is_some() && pages % SAVE_EVERY_PAGES == 0 {
+                self.save(saved).await?;
+            }
+        }
+        Ok(Ok(match lister.listing() {
+            Some(listing) => End::Finished(listing.clone()),
+            None => End::NotListed("the listing ended without a verdict".to_owned()),
+        }))
+    }
+
+    async fn note_page(
+        &self,
+        run: RunId,
+        resources: &[scimfleet_core::scim::Document],
+        saved: &mut Saved,
+    ) -> Result<(), StoreError> {
+        let kind = self.task.kind;
+        let accounts = resources.iter().filter_map(|document| account_of(kind, document));
+        let mut seen: Vec<Seen> = accounts
+            .map(|account| Seen {
+                remote_id: account.remote_id,
+                external_id: account.external_id,
+                name_key: account.name_key,
+            })
+            .collect();
+        // One row per account: PostgreSQL refuses to upsert a key twice in one statement.
+        seen.sort_by(|one, other| one.remote_id.cmp(&other.remote_id));
+        seen.dedup_by(|one, other| one.remote_id == other.remote_id);
+        let linked = self.worker.store.record_seen(self.provider.row.id, kind, run, &seen).await?;
+        saved.ours.extend(linked.keys().map(hash));
+        saved.read.extend(seen.iter().map(|account| account.remote_id.to_string()));
+        Ok(())
+    }
+
+    async fn save(&self, saved: &Saved) -> Result<(), StoreError> {
+        let text = serde_json::to_string(saved).unwrap_or_default();
+        self.worker.store.save_position(self.task.task, &text).await
+    }
+
+    /// The time of a task is over: the position is saved, and the task is due again at once.
+    async fn hand_on(&self, saved: &Saved, counts: Counts) -> Result<(), TaskError> {
+        self.save(saved).await?;
+        let close = scimfleet_store::TaskClose::Later {
+            task: self.task.task,
+            counts,
+            worker: self.worker.name.clone(),
+            due_at_ms: self.worker.store.now_ms(),
+        };
+        self.worker.store.close_run_task(&close).await?;
+        Ok(())
+    }
+
+    /// Draws the conclusions that a complete listing allows; notes an incomplete one.
+    async fn conclude(&self, run: RunId, listing: &Listing, saved: &Saved) -> Result<(), TaskError> {
+        let store = &self.worker.store;
+        let (kind, provider) = (self.task.kind, self.provider.row.id);
+        match listing {
+            Listing::Incomplete(reason) => {
+                let note = reason.to_string();
+                tracing::warn!(provider = %self.provider.row.name(), kind = %kind, note, "the listing is incomplete; nothing is concluded from absence");
+                store.note_listing(run, kind.as_str(), &json!({ "complete": false, "note": note })).await?;
+            }
+            Listing::Complete { resources } => {
+                store.forget_unseen(provider, kind, run).await?;
+                let missing = self.mark_missing(saved).await?;
+                let listing = json!({ "complete": true, "resources": resources, "missing": missing });
+                store.note_listing(run, kind.as_str(), &listing).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Accounts of ours that a complete listing did not show are looked at one by one: their link is
+    /// marked, and an update that meets a 404 finds out (R30).
+    async fn mark_missing(&self, saved: &Saved) -> Result<u64, StoreError> {
+        let store = &self.worker.store;
+        let (kind, provider) = (self.task.kind, self.provider.row.id);
+        if store.count_accounts(provider, kind).await? <= saved.ours.len() as u64 {
+            return Ok(0);
+        }
+        let mut after: Option<ResourceId> = None;
+        let mut missing = 0;
+        loop {
+            let page = store.accounts_after(provider, kind, after.as_ref(), 1000).await?;
+            let Some((last, _)) = page.last() else { return Ok(missing) };
+            after = Some(last.clone());
+            let gone: Vec<ResourceId> =
+                page.iter().filter(|(_, account)| !saved.ours.contains(&hash(account))).map(|(id, _)| id.clone()).collect();
+            missing += store.mark_missing(provider, &gone).await?;
+        }
+    }
+
+    async fn close_observing(&self, counts: Counts) -> Result<(), TaskError> {
+        if let Some(close) = self.done(counts) {
+            self.worker.store.close_run_task(&close).await?;
+        }
+        Ok(())
+    }
+}
+
+fn hash(account: &RemoteId) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    account.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,283 @@
+//! A provider as a task needs it: its client, profile, schemas and mappings, made anew when its
+//! configuration changes. What is kept is keyed by the provider's id and generation.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use scimfleet_core::ports::Rate;
+use scimfleet_core::profile::{Origin, Profile, ProfileError};
+use scimfleet_core::provider::{AuthMethod, parse_rate};
+use scimfleet_core::scim::schema::{Schema, SchemaSet};
+use scimfleet_core::state::ProviderState;
+use scimfleet_core::{ProviderId, ProviderName, ResourceKind};
+use scimfleet_expression::{Expression, ProviderView};
+use scimfleet_scim_client::{
+    Authorization, ClientConfig, Discovery, Egress, Limits, RequestContext, ScimClient, ScimError, TlsOptions,
+};
+use scimfleet_store::{MappingRow, ProviderRow, Store, StoreError};
+use secrecy::SecretString;
+use serde_json::{Map, Value, json};
+use tokio::sync::{Mutex, Semaphore};
+use url::Url;
+
+use crate::task::pace::Health;
+
+/// Why a provider cannot be worked with.
+#[derive(Debug, thiserror::Error)]
+pub enum ProviderError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its settings.
+    #[error("provider `{provider}`: {reason}")]
+    Settings {
+        /// Its name.
+        provider: ProviderName,
+        /// What is wrong, and the remedy.
+        reason: String,
+    },
+    /// It does not answer, or refuses us.
+    #[error(transparent)]
+    Unreachable(#[from] ScimError),
+}
+
+impl ProviderError {
+    /// Passes by itself: the database's trouble, not the provider's.
+    pub fn is_trouble(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_trouble())
+    }
+}
+
+/// Everything that a task needs to know of its provider.
+pub struct Provider {
+    /// As configured.
+    pub row: ProviderRow,
+    /// What it can do.
+    pub profile: Profile,
+    /// By what its resources are judged.
+    pub schemas: SchemaSet,
+    /// Speaks to it.
+    pub client: ScimClient,
+    /// Mappings by kind, in the order of their names.
+    pub users: Vec<Expression>,
+    /// Mappings for groups.
+    pub groups: Vec<Expression>,
+    /// Its allowance.
+    pub rate: Option<Rate>,
+    /// Requests at once.
+    pub in_flight: Arc<Semaphore>,
+    /// Its health as this process sees it.
+    pub(crate) health: Arc<Health>,
+}
+
+impl Provider {
+    /// The mappings for a kind.
+    pub fn expressions(&self, kind: ResourceKind) -> &[Expression] {
+        match kind {
+            ResourceKind::User => &self.users,
+            ResourceKind::Group => &self.groups,
+        }
+    }
+
+    /// What expressions see of it.
+    pub fn view(&self) -> ProviderView {
+        ProviderView { name: self.row.settings.name.to_string(), base_url: self.row.settings.base_url.clone() }
+    }
+}
+
+struct Kept {
+    key: (i64, Option<i64>, String),
+    provider: Arc<Provider>,
+}
+
+/// The providers that this process worked with.
+#[derive(Clone)]
+pub struct Providers {
+    store: Store,
+    egress: Egress,
+    kept: Arc<Mutex<HashMap<ProviderId, Kept>>>,
+}
+
+impl Providers {
+    /// None yet.
+    pub fn new(store: Store, egress: Egress) -> Self {
+        Self { store, egress, kept: Arc::default() }
+    }
+
+    /// The provider as it is configured now. One that was never asked is asked what it announces; its
+    /// answer is stored. `None`: there is no such provider.
+    pub async fn get(&self, name: &ProviderName) -> Result<Option<Arc<Provider>>, ProviderError> {
+        let Some(row) = self.store.provider(name).await? else { return Ok(None) };
+        if row.announced.is_none() {
+            return self.discover(row).await.map(Some);
+        }
+        let key = key_of(&row);
+        let mut kept = self.kept.lock().await;
+        if let Some(known) = kept.get(&row.id).filter(|known| known.key == key) {
+            if row.state == ProviderState::Active {
+                known.provider.health.reset_if_tripped();
+            }
+            return Ok(Some(Arc::new(with_row(&known.provider, row))));
+        }
+        let provider = Arc::new(self.build(row).await?);
+        kept.insert(provider.row.id, Kept { key, provider: provider.clone() });
+        Ok(Some(provider))
+    }
+
+    /// Asks a provider what it announces, stores that, and returns the provider as it is then.
+    pub async fn discover(&self, row: ProviderRow) -> Result<Arc<Provider>, ProviderError> {
+        let blank = ProviderRow { announced: Some(json!({})), ..row.clone() };
+        let client = self.build(blank).await?.client;
+        let discovery = client.discover(&RequestContext::default()).await;
+        let announced = announced(&discovery);
+        if let Some(error) = discovery.unreachable {
+            return Err(error.into());
+        }
+        for note in &discovery.notes {
+            tracing::debug!(provider = %row.settings.name, note, "the announcement has a flaw");
+        }
+        if row.announced.as_ref() != Some(&announced) || row.announced_at_ms.is_none() {
+            self.store.put_announced(row.id, &announced).await?;
+        }
+        let row = self.store.provider(&row.settings.name).await?.unwrap_or(row);
+        let key = key_of(&row);
+        let provider = Arc::new(self.build(row).await?);
+        self.kept.lock().await.insert(provider.row.id, Kept { key, provider: provider.clone() });
+        Ok(provider)
+    }
+
+    /// A provider as it is configured, without asking it anything: for previews.
+    pub async fn offline(&self, row: ProviderRow) -> Result<Arc<Provider>, ProviderError> {
+        let announced = row.announced.clone().unwrap_or_else(|| json!({}));
+        Ok(Arc::new(self.build(ProviderRow { announced: Some(announced), ..row }).await?))
+    }
+
+    async fn build(&self, row: ProviderRow) -> Result<Provider, ProviderError> {
+        let (profile, schemas) = profile_of(&row)?;
+        let secret = self.store.secret(&row.id.to_string(), "auth").await?;
+        let client = self.client(&row, &profile, secret)?;
+        let stored = self.store.mappings().await?;
+        let settings = &row.settings;
+        let rate = settings.rate.as_deref().and_then(parse_rate);
+        let in_flight = usize::try_from(settings.in_flight.max(1)).unwrap_or(1);
+        Ok(Provider {
+            users: expressions(&row, &stored, ResourceKind::User)?,
+            groups: expressions(&row, &stored, ResourceKind::Group)?,
+            rate,
+            in_flight: Arc::new(Semaphore::new(in_flight)),
+            health: Arc::default(),
+            row,
+            profile,
+            schemas,
+            client,
+        })
+    }
+
+    fn client(
+        &self,
+        row: &ProviderRow,
+        profile: &Profile,
+        secret: Option<SecretString>,
+    ) -> Result<ScimClient, ProviderError> {
+        let settings = &row.settings;
+        let wrong = |reason: String| ProviderError::Settings { provider: settings.name.clone(), reason };
+        let secret = secret.ok_or_else(|| {
+            wrong(format!("it has no token; run `scimfleet providers set-token {}`", settings.name))
+        })?;
+        let authorization = match &settings.auth {
+            AuthMethod::Bearer => Authorization::Bearer(secret),
+            AuthMethod::Basic { username } => Authorization::Basic { username: username.clone(), password: secret },
+            AuthMethod::OAuth2 { .. } => {
+                return Err(wrong("`auth.kind = \"oauth2\"` is not spoken yet; use `bearer` or `basic`".to_owned()));
+            }
+        };
+        let ca_pem = match &settings.tls.ca_file {
+            Some(path) => Some(std::fs::read(path).map_err(|error| wrong(format!("tls.ca_file `{path}`: {error}")))?),
+            None => None,
+        };
+        let base_url = Url::parse(&settings.base_url).map_err(|error| wrong(format!("base_url: {error}")))?;
+        ScimClient::new(ClientConfig {
+            provider: settings.name.clone(),
+            base_url,
+            authorization,
+            profile: profile.clone(),
+            egress: self.egress.clone(),
+            tls: TlsOptions { verify: settings.tls.verify, ca_pem },
+            limits: Limits::default(),
+        })
+        .map_err(|error| wrong(error.to_string()))
+    }
+}
+
+fn key_of(row: &ProviderRow) -> (i64, Option<i64>, String) {
+    (row.generation, row.announced_at_ms, Value::Object(row.remembered.clone()).to_string())
+}
+
+fn with_row(provider: &Provider, row: ProviderRow) -> Provider {
+    Provider {
+        row,
+        profile: provider.profile.clone(),
+        schemas: provider.schemas.clone(),
+        client: provider.client.clone(),
+        users: provider.users.clone(),
+        groups: provider.groups.clone(),
+        rate: provider.rate,
+        in_flight: provider.in_flight.clone(),
+        health: provider.health.clone(),
+    }
+}
+
+/// What is stored of an announcement.
+fn announced(discovery: &Discovery) -> Value {
+    json!({
+        "layer": discovery.layer,
+        "schemas": discovery.schemas,
+        "schemas_complete": discovery.schemas_complete,
+        "notes": discovery.notes,
+    })
+}
+
+fn profile_of(row: &ProviderRow) -> Result<(Profile, SchemaSet), ProviderError> {
+    let empty = Map::new();
+    let stored = row.announced.as_ref().and_then(Value::as_object).unwrap_or(&empty);
+    let layer = stored.get("layer").and_then(Value::as_object).unwrap_or(&empty);
+    let layers = [
+        (Origin::Announced, layer),
+        (Origin::Announced, &row.remembered),
+        (Origin::Override, &row.settings.profile_override),
+    ];
+    let resolved = Profile::resolve(&layers).map_err(|error: ProfileError| ProviderError::Settings {
+        provider: row.settings.name.clone(),
+        reason: error.to_string(),
+    })?;
+    let schemas: Vec<Schema> = stored
+        .get("schemas")
+        .and_then(Value::as_array)
+        .map(|list| list.iter().filter_map(|schema| Schema::try_from(schema.clone()).ok()).collect())
+        .unwrap_or_default();
+    let complete = stored.get("schemas_complete").and_then(Value::as_bool).unwrap_or(false);
+    Ok((resolved.profile, SchemaSet::with_announced(schemas, complete)))
+}
+
+/// A provider's mappings of one kind, in the order of their names.
+fn expressions(
+    row: &ProviderRow,
+    stored: &[MappingRow],
+    kind: ResourceKind,
+) -> Result<Vec<Expression>, ProviderError> {
+    let mut found = Vec::new();
+    for name in &row.settings.mappings {
+        let mapping = stored.iter().find(|mapping| mapping.text.name == *name).ok_or_else(|| {
+            ProviderError::Settings {
+                provider: row.settings.name.clone(),
+                reason: format!("mapping `{name}` does not exist; define it in the fleet file and apply that"),
+            }
+        })?;
+        if mapping.text.resource == kind {
+            let source = Arc::from(mapping.text.expression.as_str());
+            found.push(Expression { name: name.clone(), kind, source });
+        }
+    }
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(found)
+}

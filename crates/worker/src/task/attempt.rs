@@ -1,0 +1,168 @@
+//! One object on its way through a task: what is known, what is planned, and a ledger of what was done.
+
+use scimfleet_core::outcome::Outcome;
+use scimfleet_core::plan::{Plan, Standing};
+use scimfleet_core::scim::Document;
+use scimfleet_core::state::Ownership;
+use scimfleet_core::task::Task;
+use scimfleet_core::{RemoteId, ResourceId, ResourceKind};
+use scimfleet_scim_client::{Answer, ScimError};
+use scimfleet_store::{ClaimedLink, Counts, LogEntry, MembershipChange, ResourceRow};
+
+use crate::desire::Desired;
+
+/// The account as we know it after what was done so far.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Account {
+    pub(crate) remote_id: Option<RemoteId>,
+    pub(crate) ownership: Option<Ownership>,
+    pub(crate) version: Option<String>,
+    pub(crate) sent_digest: Option<String>,
+    pub(crate) sent: Option<Document>,
+    /// What an adopted account showed, before anything was sent to it.
+    pub(crate) shown: Option<Document>,
+}
+
+/// What a group lacks and has too many.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Members {
+    pub(crate) add: Vec<(ResourceId, RemoteId)>,
+    pub(crate) remove: Vec<(ResourceId, RemoteId)>,
+    pub(crate) vanished: Vec<ResourceId>,
+    pub(crate) waiting: Vec<ResourceId>,
+    /// All that should be there, for a POST or PUT of the whole.
+    pub(crate) whole: Vec<(ResourceId, RemoteId)>,
+}
+
+impl Members {
+    pub(crate) fn differ(&self) -> bool {
+        !self.add.is_empty() || !self.remove.is_empty()
+    }
+}
+
+/// One object of a task.
+pub(crate) struct Attempt {
+    pub(crate) link: ClaimedLink,
+    pub(crate) resource: Option<ResourceRow>,
+    pub(crate) desired: Option<Box<Desired>>,
+    pub(crate) plan: Option<Plan>,
+    pub(crate) members: Members,
+    pub(crate) account: Account,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) requests: Counts,
+    pub(crate) log: Vec<LogEntry>,
+    pub(crate) sent_members: Vec<MembershipChange>,
+    pub(crate) waits_for: Vec<ResourceId>,
+    pub(crate) arrived: bool,
+    /// A group that is gone: the provider holds none of its members any more.
+    pub(crate) emptied: bool,
+}
+
+impl Attempt {
+    pub(crate) fn new(link: ClaimedLink, resource: Option<ResourceRow>) -> Self {
+        let account = Account {
+            remote_id: link.remote_id.clone(),
+            ownership: link.ownership,
+            version: link.version.clone(),
+            sent_digest: link.sent_digest.clone(),
+            sent: link.sent_document.as_deref().and_then(|text| serde_json::from_str(text).ok()),
+            shown: None,
+        };
+        Self {
+            link,
+            resource,
+            desired: None,
+            plan: None,
+            members: Members::default(),
+            account,
+            outcome: None,
+            requests: Counts::default(),
+            log: Vec::new(),
+            sent_members: Vec::new(),
+            waits_for: Vec::new(),
+            arrived: false,
+            emptied: false,
+        }
+    }
+
+    pub(crate) fn id(&self) -> &ResourceId {
+        &self.link.resource_id
+    }
+
+    /// What planning needs to know of the account.
+    pub(crate) fn standing(&self) -> Standing<'_> {
+        Standing {
+            remote_id: self.account.remote_id.as_ref(),
+            ownership: self.account.ownership,
+            baseline: self.account.sent.as_ref().or(self.account.shown.as_ref()),
+            sent_digest: self.account.sent_digest.as_deref(),
+        }
+    }
+
+    /// Whether a listing failed to show the account: what was sent is known, that it counts is not.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.account.remote_id.is_some() && self.account.sent_digest.is_none() && self.account.sent.is_some()
+    }
+
+    /// Whether the provider must be asked for anything.
+    pub(crate) fn writes(&self) -> bool {
+        let planned = self.plan.as_ref().is_some_and(|plan| {
+            !matches!(plan.operation, scimfleet_core::plan::Operation::Nothing(_))
+        });
+        self.outcome.is_none() && (planned || self.members.differ() || self.is_suspect())
+    }
+
+    /// Whether somebody began a write and nobody knows what became of it.
+    pub(crate) fn has_open_intent(&self) -> bool {
+        self.link.intent.is_some()
+    }
+
+    /// What was sent is what the provider holds now.
+    pub(crate) fn has_sent(&mut self, document: &Document, digest: &str) {
+        self.account.sent = Some(document.clone());
+        self.account.sent_digest = Some(digest.to_owned());
+        self.account.shown = None;
+    }
+
+    /// The account went away: nothing that was sent counts any more.
+    pub(crate) fn has_lost_account(&mut self) {
+        self.account = Account::default();
+        self.emptied = self.link.kind == ResourceKind::Group;
+        self.sent_members.clear();
+    }
+
+    pub(crate) fn log_write(&mut self, write: &Write<'_>, result: &Result<Answer, ScimError>, removal: i64) {
+        let (outcome, status, detail) = match result {
+            Ok(answer) => ("done".to_owned(), Some(i64::from(answer.status)), None),
+            Err(error) => {
+                (error.class().as_str().to_owned(), error.status().map(i64::from), Some(error.to_string()))
+            }
+        };
+        self.requests.request(write.method, 1);
+        self.log.push(LogEntry {
+            id: LogEntry::key(),
+            resource_id: self.link.resource_id.clone(),
+            kind: self.link.kind,
+            operation: write.operation.to_owned(),
+            outcome,
+            removal,
+            remote_id: self.account.remote_id.clone(),
+            attributes: serde_json::json!(write.attributes).to_string(),
+            status,
+            detail,
+            cause: write.task.cause.as_str().to_owned(),
+            run_id: write.task.run.map(|run| run.to_string()),
+            task_id: Some(write.task.task.to_string()),
+            duration_ms: i64::try_from(write.began.elapsed().as_millis()).unwrap_or(i64::MAX),
+        });
+    }
+}
+
+/// A write as it is logged.
+pub(crate) struct Write<'a> {
+    pub(crate) method: &'static str,
+    pub(crate) operation: &'static str,
+    pub(crate) attributes: Vec<String>,
+    pub(crate) task: &'a Task,
+    pub(crate) began: std::time::Instant,
+}

@@ -1,0 +1,186 @@
+//! Is the account there already? Asked before every create (R16), after an ambiguous answer (R20) and
+//! after a 409.
+
+use std::collections::HashMap;
+
+use scimfleet_core::adoption::{Account, Judgement, Wish, judge};
+use scimfleet_core::provider::MatchAttribute;
+use scimfleet_core::scim::Document;
+use scimfleet_core::scim::resource::fold;
+use scimfleet_core::{RemoteId, ResourceKind};
+use scimfleet_scim_client::{ListPosition, Lister, Listing, Projection, ScimError};
+use scimfleet_store::{Candidate, StoreError};
+use serde_json::Value;
+
+use super::Session;
+use super::attempt::Attempt;
+
+/// What to look for, owned.
+pub(crate) struct Sought {
+    pub(crate) external_id: Option<String>,
+    pub(crate) name: String,
+    pub(crate) name_key: String,
+}
+
+impl Sought {
+    pub(crate) fn of(kind: ResourceKind, document: &Document) -> Self {
+        let name = document.get(kind.naming_attribute()).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let external_id = document.get("externalId").and_then(Value::as_str).map(str::to_owned);
+        Self { external_id, name_key: fold(&name), name }
+    }
+
+    fn wish(&self) -> Wish<'_> {
+        Wish { external_id: self.external_id.as_deref(), name_key: &self.name_key }
+    }
+}
+
+/// Candidates of a complete listing, by what they can be recognised by.
+#[derive(Default)]
+pub(crate) struct Listed {
+    by_external_id: HashMap<String, Vec<Candidate>>,
+    by_name: HashMap<String, Vec<Candidate>>,
+}
+
+impl Listed {
+    pub(crate) fn new(candidates: Vec<Candidate>) -> Self {
+        let mut listed = Self::default();
+        for candidate in candidates {
+            if let Some(external_id) = &candidate.external_id {
+                listed.by_external_id.entry(external_id.clone()).or_default().push(candidate.clone());
+            }
+            if let Some(name) = &candidate.name_key {
+                listed.by_name.entry(name.clone()).or_default().push(candidate);
+            }
+        }
+        listed
+    }
+
+    fn accounts(&self, sought: &Sought) -> Vec<Account> {
+        let by_id = sought.external_id.as_ref().and_then(|id| self.by_external_id.get(id));
+        let by_name = self.by_name.get(&sought.name_key);
+        let mut accounts: Vec<Account> = Vec::new();
+        for candidate in by_id.into_iter().chain(by_name).flatten() {
+            if !accounts.iter().any(|known| known.remote_id == candidate.remote_id) {
+                accounts.push(Account {
+                    remote_id: candidate.remote_id.clone(),
+                    external_id: candidate.external_id.clone(),
+                    name_key: candidate.name_key.clone(),
+                });
+            }
+        }
+        accounts
+    }
+}
+
+/// Why nobody can say whether the account is there.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LookError {
+    /// The provider.
+    #[error(transparent)]
+    Scim(#[from] ScimError),
+    /// The database: it knows whose account is whose.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A write may have been applied, and no complete listing shows whether it was.
+    #[error("a create may have been applied, and the provider can neither filter nor list everybody: {0}")]
+    Undecided(String),
+}
+
+/// How an object is looked up.
+pub(crate) enum Look<'a> {
+    /// In the complete listing that this run made.
+    Listed(&'a Listed),
+    /// By asking the provider now.
+    Live,
+}
+
+impl Session<'_> {
+    /// Looks an object up and judges what was found.
+    pub(crate) async fn look_up(
+        &self,
+        attempt: &mut Attempt,
+        sought: &Sought,
+        look: Look<'_>,
+    ) -> Result<Judgement, LookError> {
+        let settings = &self.provider.row.settings;
+        let accounts = match look {
+            Look::Listed(listed) => listed.accounts(sought),
+            Look::Live => self.ask(attempt, sought).await?,
+        };
+        Ok(judge(sought.wish(), &accounts, &settings.match_order, settings.adopt))
+    }
+
+    async fn ask(&self, attempt: &mut Attempt, sought: &Sought) -> Result<Vec<Account>, LookError> {
+        let kind = attempt.link.kind;
+        let mut accounts = Vec::new();
+        let mut understood = true;
+        for attribute in &self.provider.row.settings.match_order {
+            let (name, value) = match attribute {
+                MatchAttribute::ExternalId => ("externalId", sought.external_id.as_deref()),
+                MatchAttribute::UserName => (kind.naming_attribute(), Some(sought.name.as_str())),
+            };
+            let Some(value) = value else { continue };
+            if !self.provider.profile.can_filter_by(name) {
+                understood = false;
+                continue;
+            }
+            attempt.requests.request("GET", 1);
+            let found = self.provider.client.find(kind, name, value, &self.context).await?;
+            understood &= found.refused == 0;
+            accounts.extend(found.resources.iter().filter_map(|document| account_of(kind, document)));
+            if !accounts.is_empty() {
+                break;
+            }
+        }
+        if accounts.is_empty() && !understood {
+            accounts = self.search_listing(attempt, sought).await?;
+        }
+        accounts.sort_by(|one, other| one.remote_id.cmp(&other.remote_id));
+        accounts.dedup_by(|one, other| one.remote_id == other.remote_id);
+        self.without_owned(attempt, accounts).await
+    }
+
+    /// For a provider that understands no filter: everybody is read. It is slow, and happens only for
+    /// creates outside a full sync and after an ambiguous answer.
+    async fn search_listing(&self, attempt: &mut Attempt, sought: &Sought) -> Result<Vec<Account>, LookError> {
+        let kind = attempt.link.kind;
+        let mut lister = Lister::new(self.provider.client.clone(), kind, ListPosition::start());
+        let mut accounts = Vec::new();
+        while let Some(page) = lister.next_page(Projection::Except("members"), &self.context).await? {
+            attempt.requests.request("GET", 1);
+            accounts.extend(page.resources.iter().filter_map(|document| account_of(kind, document)).filter(|account| {
+                account.external_id.is_some() && account.external_id == sought.external_id
+                    || account.name_key.as_deref() == Some(&sought.name_key)
+            }));
+        }
+        match lister.listing() {
+            Some(Listing::Incomplete(reason)) if accounts.is_empty() && attempt.has_open_intent() => {
+                Err(LookError::Undecided(reason.to_string()))
+            }
+            _ => Ok(accounts),
+        }
+    }
+
+    /// Accounts that another of our objects owns are nobody's to take.
+    async fn without_owned(&self, attempt: &Attempt, accounts: Vec<Account>) -> Result<Vec<Account>, LookError> {
+        let mut free = Vec::with_capacity(accounts.len());
+        for account in accounts {
+            let provider = self.provider.row.id;
+            let owner = self.worker.store.owner_of(provider, attempt.link.kind, &account.remote_id).await?;
+            if owner.is_none_or(|owner| owner == *attempt.id()) {
+                free.push(account);
+            }
+        }
+        Ok(free)
+    }
+}
+
+/// What an account shows of its identity.
+pub(crate) fn account_of(kind: ResourceKind, document: &Document) -> Option<Account> {
+    let text = |name: &str| document.get(name).and_then(Value::as_str);
+    Some(Account {
+        remote_id: RemoteId::parse(text("id")?).ok()?,
+        external_id: text("externalId").filter(|text| !text.is_empty()).map(str::to_owned),
+        name_key: text(kind.naming_attribute()).map(fold),
+    })
+}

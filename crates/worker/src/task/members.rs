@@ -1,0 +1,227 @@
+//! The members of a group: what to add, to remove, to wait for, and sending the differences (R21, R24).
+
+use std::collections::HashMap;
+
+use scimfleet_core::outcome::Outcome;
+use scimfleet_core::plan::{member_patches, member_values};
+use scimfleet_core::profile::Update;
+use scimfleet_core::scim::Document;
+use scimfleet_core::scim::message::PatchOperation;
+use scimfleet_core::state::LinkState;
+use scimfleet_core::{RemoteId, ResourceId, ResourceKind};
+use scimfleet_store::{MemberRow, MembershipChange, StoreError, Wanted};
+use serde_json::Value;
+
+use super::Session;
+use super::attempt::{Attempt, Members};
+
+impl Session<'_> {
+    /// Loads what these groups lack and have too many: two statements for the task, three where a whole
+    /// list is sent.
+    pub(crate) async fn load_members(&self, attempts: &mut [Attempt]) -> Result<(), StoreError> {
+        let groups: Vec<ResourceId> = attempts.iter().map(|attempt| attempt.id().clone()).collect();
+        let store = &self.worker.store;
+        let provider = self.provider.row.id;
+        let delta = store.membership_delta(provider, &groups).await?;
+        let mut by_group: HashMap<ResourceId, Members> = HashMap::new();
+        for row in delta.missing {
+            sort_in(by_group.entry(row.group_id.clone()).or_default(), row);
+        }
+        for (group, member, account) in delta.surplus {
+            by_group.entry(group).or_default().remove.push((member, account));
+        }
+        for (group, member) in delta.vanished {
+            by_group.entry(group).or_default().vanished.push(member);
+        }
+        let whole = self.provider.profile.update == Update::Put;
+        let wanting: Vec<ResourceId> = attempts
+            .iter()
+            .filter(|attempt| whole || attempt.account.remote_id.is_none())
+            .map(|attempt| attempt.id().clone())
+            .collect();
+        if !wanting.is_empty() {
+            for row in store.members_at(provider, &wanting).await? {
+                if let (Some(Wanted::Yes), Some(account)) = (row.wanted, row.remote_id) {
+                    by_group.entry(row.group_id).or_default().whole.push((row.member_id, account));
+                }
+            }
+        }
+        for attempt in attempts {
+            attempt.members = by_group.remove(attempt.id()).unwrap_or_default();
+            attempt.waits_for.clone_from(&attempt.members.waiting);
+        }
+        Ok(())
+    }
+
+    /// A group's document with every member that has an account.
+    pub(crate) fn with_members(&self, attempt: &Attempt, document: &Document) -> Document {
+        let mut body = document.clone();
+        let accounts = attempt.members.whole.iter().map(|(_, account)| account);
+        let members = member_values(accounts);
+        if members != Value::Array(Vec::new()) || attempt.account.remote_id.is_some() {
+            body.insert("members".to_owned(), members);
+        }
+        body
+    }
+
+    /// Sends the differences, chunk by chunk. What was sent before a failure is remembered.
+    pub(crate) async fn patch_members(&self, attempt: &mut Attempt) -> Result<(), Outcome> {
+        let Some(account) = attempt.account.remote_id.clone() else { return Ok(()) };
+        let accounts = |list: &[(ResourceId, RemoteId)]| list.iter().map(|(_, id)| id.clone()).collect::<Vec<_>>();
+        let (add, remove) = (accounts(&attempt.members.add), accounts(&attempt.members.remove));
+        let patches = if self.provider.profile.update == Update::Put {
+            return self.put_members(attempt, &account).await;
+        } else {
+            member_patches(&add, &remove, &self.provider.profile)
+        };
+        for operations in patches {
+            if !self.tenure.allows_request() {
+                return Err(Outcome::NotBegun);
+            }
+            let write = self.write("PATCH", "patch", vec!["members".to_owned()]);
+            let kind = ResourceKind::Group;
+            let result = self.provider.client.patch(kind, &account, &operations, None, &self.context).await;
+            let (added, removed) = touched(&operations);
+            attempt.log_write(&write, &result, i64::try_from(removed.len()).unwrap_or(i64::MAX));
+            match result {
+                Ok(answer) => {
+                    attempt.account.version = answer.version;
+                    self.health.ok();
+                    attempt.remember_chunk(&added, &removed);
+                }
+                Err(error) => return Err(self.members_failed(attempt, &error).await),
+            }
+        }
+        Ok(())
+    }
+
+    async fn members_failed(&self, attempt: &mut Attempt, error: &scimfleet_scim_client::ScimError) -> Outcome {
+        use scimfleet_core::retry::Class;
+        match error.class() {
+            Class::Unsupported => {
+                self.remember_update(Update::Put).await;
+                Outcome::Again(error.to_string())
+            }
+            Class::Gone => self.after_not_found(attempt, error).await,
+            _ => self.failed(error),
+        }
+    }
+
+    /// For a provider that only takes the whole group.
+    async fn put_members(&self, attempt: &mut Attempt, account: &RemoteId) -> Result<(), Outcome> {
+        let Some(document) = attempt.account.sent.clone() else { return Ok(()) };
+        let body = self.with_members(attempt, &document);
+        let write = self.write("PUT", "replace", vec!["members".to_owned()]);
+        let result = self.provider.client.replace(ResourceKind::Group, account, &body, None, &self.context).await;
+        let removed = i64::try_from(attempt.members.remove.len()).unwrap_or(i64::MAX);
+        attempt.log_write(&write, &result, removed);
+        match result {
+            Ok(answer) => {
+                attempt.account.version = answer.version;
+                attempt.settle_members_of_put();
+                Ok(())
+            }
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+}
+
+/// Who is added, who is waited for, who is left out (R24): members out of scope, inactive ones without
+/// an account and parked ones are not waited for.
+fn sort_in(members: &mut Members, row: MemberRow) {
+    match (row.wanted, row.remote_id) {
+        (Some(Wanted::Yes), Some(account)) => members.add.push((row.member_id, account)),
+        (Some(Wanted::Yes), None) => {
+            let comes = !matches!(row.state, Some(LinkState::Parked | LinkState::Gone | LinkState::Kept));
+            if comes && !(row.inactive && row.kind == ResourceKind::User) {
+                members.waiting.push(row.member_id);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The accounts that these operations add and remove.
+fn touched(operations: &[PatchOperation]) -> (Vec<String>, Vec<String>) {
+    use scimfleet_core::scim::message::PatchOp;
+    let (mut added, mut removed) = (Vec::new(), Vec::new());
+    for operation in operations {
+        let list = if operation.op == PatchOp::Add { &mut added } else { &mut removed };
+        match (&operation.value, &operation.path) {
+            (Some(Value::Array(values)), _) => {
+                list.extend(values.iter().filter_map(|value| value.get("value")?.as_str().map(str::to_owned)));
+            }
+            (_, Some(path)) => list.extend(quoted(path)),
+            _ => {}
+        }
+    }
+    (added, removed)
+}
+
+/// The value in `members[value eq "x"]`.
+fn quoted(path: &str) -> Option<String> {
+    let text = path.strip_prefix("members[value eq ")?.strip_suffix(']')?;
+    serde_json::from_str(text).ok()
+}
+
+impl Attempt {
+    /// These members are there now.
+    pub(crate) fn remember_members(&mut self, members: &[(ResourceId, RemoteId)]) {
+        let group = self.id().clone();
+        self.sent_members.extend(members.iter().map(|(member, account)| MembershipChange {
+            group_id: group.clone(),
+            member_id: member.clone(),
+            remote_id: Some(account.clone()),
+        }));
+    }
+
+    fn forget_members(&mut self, members: &[ResourceId]) {
+        let group = self.id().clone();
+        self.sent_members.extend(members.iter().map(|member| MembershipChange {
+            group_id: group.clone(),
+            member_id: member.clone(),
+            remote_id: None,
+        }));
+    }
+
+    fn remember_chunk(&mut self, added: &[String], removed: &[String]) {
+        let (done, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.members.add)
+            .into_iter()
+            .partition(|(_, account)| added.iter().any(|id| id == account.as_str()));
+        self.members.add = rest;
+        self.remember_members(&done);
+        let (done, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.members.remove)
+            .into_iter()
+            .partition(|(_, account)| removed.iter().any(|id| id == account.as_str()));
+        self.members.remove = rest;
+        let gone: Vec<ResourceId> = done.into_iter().map(|(member, _)| member).collect();
+        self.forget_members(&gone);
+    }
+
+    /// A PUT of the whole group settled every difference at once.
+    pub(crate) fn settle_members_of_put(&mut self) {
+        let whole = std::mem::take(&mut self.members.whole);
+        self.remember_members(&whole);
+        let gone: Vec<ResourceId> =
+            std::mem::take(&mut self.members.remove).into_iter().map(|(member, _)| member).collect();
+        self.forget_members(&gone);
+        self.members.add.clear();
+    }
+
+    /// Members whose accounts are gone need no request, only forgetting.
+    pub(crate) fn forget_vanished(&mut self) {
+        let vanished = std::mem::take(&mut self.members.vanished);
+        self.forget_members(&vanished);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removal_path_gives_its_account_back() {
+        assert_eq!(quoted(r#"members[value eq "a\"b"]"#).as_deref(), Some("a\"b"));
+        assert_eq!(quoted("members"), None);
+    }
+}

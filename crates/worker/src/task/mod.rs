@@ -1,0 +1,497 @@
+//! One task: claim → load → map → merge → validate → plan → intend → send → record. Acknowledging is the
+//! consumer's, and comes after.
+
+mod attempt;
+mod guard;
+pub(crate) mod lookup;
+mod members;
+pub(crate) mod pace;
+mod send;
+mod settle;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use scimfleet_core::outcome::{InvalidData, Outcome};
+use scimfleet_core::plan::{Leaving, Plan, leaver_action, plan_away, plan_wanted};
+use scimfleet_core::profile::Update;
+use scimfleet_core::provider::OnInvalid;
+use scimfleet_core::retry::Class;
+use scimfleet_core::state::{ProviderState, RunState};
+use scimfleet_core::task::{Cause, Lane, Task};
+use scimfleet_core::{ResourceId, ResourceKind};
+use scimfleet_runtime::metrics::THROTTLED_TOTAL;
+use scimfleet_scim_client::RequestContext;
+use scimfleet_store::{ClaimedLink, Recorded, ResourceRow, RunError, StoreError, TaskClose, Wanted};
+
+use self::attempt::Attempt;
+use self::lookup::{Listed, Sought};
+use self::pace::{Health, LEASE, PACE_WAIT_MAX, RENEW_EVERY, Tenure, Trip};
+use self::settle::intent_of;
+use crate::Worker;
+use crate::desire::{Desire, DesireError, desires};
+use crate::provider::{Provider, ProviderError};
+
+/// What became of a task, for the broker (`docs/states.md`).
+#[derive(Debug)]
+pub(crate) enum TaskOutcome {
+    /// Recorded as far as it goes: ack. What is left of it stays dirty in the database.
+    Completed,
+    /// The database is in trouble: nothing was recorded, nothing is acknowledged (R32).
+    Held(String),
+    /// Nobody can ever work on it: dead letter.
+    Discarded(String),
+}
+
+/// Why a task was broken off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TaskError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    #[error(transparent)]
+    Desire(#[from] DesireError),
+}
+
+impl TaskError {
+    fn is_trouble(&self) -> bool {
+        match self {
+            Self::Store(error) | Self::Desire(DesireError::Store(error)) => error.is_trouble(),
+            Self::Provider(error) => error.is_trouble(),
+            Self::Desire(DesireError::Evaluator(_)) => false,
+        }
+    }
+}
+
+/// What one task works with.
+pub(crate) struct Session<'a> {
+    pub(crate) worker: &'a Worker,
+    pub(crate) provider: Arc<Provider>,
+    pub(crate) task: &'a Task,
+    pub(crate) context: RequestContext,
+    pub(crate) tenure: Tenure,
+    pub(crate) health: Arc<Health>,
+    throttled: Mutex<Option<Duration>>,
+    tripped: Mutex<Option<(Trip, String)>>,
+}
+
+/// Works on a task to its end, whatever that is.
+pub(crate) async fn process(worker: &Worker, task: &Task, traceparent: Option<String>) -> TaskOutcome {
+    match work(worker, task, traceparent).await {
+        Ok(outcome) => outcome,
+        Err(error) if error.is_trouble() => TaskOutcome::Held(error.to_string()),
+        Err(error) => broken(worker, task, &error).await,
+    }
+}
+
+/// A task that cannot be worked on fails its run; objects outside a run stay dirty and come again.
+async fn broken(worker: &Worker, task: &Task, error: &TaskError) -> TaskOutcome {
+    tracing::error!(error = %error, "the task could not be worked on");
+    let (code, trip) = match error {
+        TaskError::Provider(ProviderError::Unreachable(error)) if error.class() == Class::Credentials => {
+            ("credentials", Some(Trip::Credentials))
+        }
+        TaskError::Provider(ProviderError::Unreachable(_)) => ("unreachable", Some(Trip::Down)),
+        TaskError::Provider(ProviderError::Settings { .. }) => ("configuration", None),
+        _ => ("internal", None),
+    };
+    let failed = async {
+        if let Some(run) = task.run {
+            worker.store.end_run(run, RunState::Failed, Some(&run_error(code, &error.to_string()))).await?;
+        }
+        if trip.is_some()
+            && let Some(row) = worker.store.provider(&task.provider).await?
+            && row.state == ProviderState::Active
+        {
+            worker.store.set_provider_state(row.id, ProviderState::Degraded, Some(&error.to_string())).await?;
+        }
+        Ok::<(), StoreError>(())
+    };
+    match failed.await {
+        Ok(()) => TaskOutcome::Completed,
+        Err(error) => TaskOutcome::Held(error.to_string()),
+    }
+}
+
+pub(crate) fn run_error(code: &str, message: &str) -> RunError {
+    RunError {
+        code: code.to_owned(),
+        message: message.to_owned(),
+        object: None,
+        mapping: None,
+        violations: Vec::new(),
+    }
+}
+
+async fn work(worker: &Worker, task: &Task, traceparent: Option<String>) -> Result<TaskOutcome, TaskError> {
+    let Some(row) = worker.store.provider(&task.provider).await? else {
+        return Ok(TaskOutcome::Discarded(format!("there is no provider `{}`", task.provider)));
+    };
+    if !may_work(task, row.state) || !run_goes_on(worker, task).await? {
+        return Ok(TaskOutcome::Completed);
+    }
+    let provider = if task.cause == Cause::Observe {
+        // A listing begins with what the provider announces now, and shows whether it is back.
+        worker.providers.discover(row).await?
+    } else {
+        match worker.providers.get(&task.provider).await? {
+            Some(provider) => provider,
+            None => return Ok(TaskOutcome::Completed),
+        }
+    };
+    let session = Session {
+        worker,
+        health: provider.health.clone(),
+        provider,
+        task,
+        context: RequestContext { traceparent },
+        tenure: Tenure::new(Instant::now()),
+        throttled: Mutex::new(None),
+        tripped: Mutex::new(None),
+    };
+    if task.cause == Cause::Observe {
+        session.observe().await?;
+    } else {
+        session.objects().await?;
+    }
+    session.open_breaker().await?;
+    Ok(TaskOutcome::Completed)
+}
+
+/// Leavers are tried while a provider is degraded or quarantined; a listing by hand is its probe.
+fn may_work(task: &Task, state: ProviderState) -> bool {
+    match state {
+        ProviderState::Active => true,
+        ProviderState::Degraded | ProviderState::Quarantined => {
+            task.cause == Cause::Observe || task.lane == Lane::Leavers
+        }
+        ProviderState::Paused | ProviderState::Disabled => false,
+    }
+}
+
+async fn run_goes_on(worker: &Worker, task: &Task) -> Result<bool, StoreError> {
+    match task.run {
+        None => Ok(true),
+        Some(run) => Ok(worker.store.run_state(run).await?.is_some_and(|state| !state.is_final())),
+    }
+}
+
+impl Session<'_> {
+    async fn objects(&self) -> Result<(), TaskError> {
+        let (store, provider) = (&self.worker.store, self.provider.row.id);
+        let asked_at = Instant::now();
+        let (claimed, elsewhere) = store.claim(provider, &self.worker.name, &self.task.objects, LEASE).await?;
+        self.tenure.renewed(asked_at);
+        let elsewhere_ms = elsewhere.iter().map(|(_, wait)| *wait).max();
+        let ids: Vec<ResourceId> = claimed.iter().map(|link| link.resource_id.clone()).collect();
+        let mut resources: HashMap<ResourceId, ResourceRow> =
+            store.resources(&ids).await?.into_iter().map(|row| (row.id.clone(), row)).collect();
+        let mut attempts: Vec<Attempt> = claimed
+            .into_iter()
+            .map(|link| {
+                let resource = resources.remove(&link.resource_id);
+                Attempt::new(link, resource)
+            })
+            .collect();
+        if let Err(error) = self.prepare(&mut attempts).await {
+            self.give_back(attempts).await;
+            return Err(error);
+        }
+        if let Some(invalid) = self.first_invalid(&attempts) {
+            let recorded = self.record(attempts, elsewhere_ms).await?;
+            self.stop_run(invalid).await?;
+            return self.follow_up(recorded).await;
+        }
+        self.send(&mut attempts).await?;
+        let recorded = self.record(attempts, elsewhere_ms).await?;
+        self.follow_up(recorded).await
+    }
+
+    /// Everything before the first write: map, merge, validate, plan, guard.
+    async fn prepare(&self, attempts: &mut [Attempt]) -> Result<(), TaskError> {
+        for attempt in attempts.iter_mut() {
+            if !attempt.link.dirty && !attempt.has_open_intent() && self.task.cause != Cause::Job {
+                attempt.outcome = Some(Outcome::Unchanged);
+            }
+        }
+        self.desire(attempts).await?;
+        if self.task.kind == ResourceKind::Group {
+            self.load_members(attempts).await?;
+        }
+        for attempt in attempts.iter_mut().filter(|attempt| attempt.outcome.is_none()) {
+            attempt.plan = self.plan(attempt);
+            if let Some(desired) = &attempt.desired {
+                attempt.waits_for.extend(desired.waits_for.iter().cloned());
+            }
+        }
+        self.guard(attempts).await?;
+        Ok(())
+    }
+
+    async fn desire(&self, attempts: &mut [Attempt]) -> Result<(), TaskError> {
+        let wanted: Vec<usize> = attempts
+            .iter()
+            .enumerate()
+            .filter(|(_, attempt)| attempt.outcome.is_none() && attempt.link.wanted == Wanted::Yes)
+            .filter(|(_, attempt)| attempt.resource.as_ref().is_some_and(|row| !row.deleted))
+            .map(|(index, _)| index)
+            .collect();
+        let rows: Vec<ResourceRow> = wanted.iter().filter_map(|index| attempts[*index].resource.clone()).collect();
+        let (store, evaluator) = (&self.worker.store, &self.worker.evaluator);
+        let verdicts = desires(store, evaluator, &self.provider, self.task.kind, &rows).await?;
+        for (index, desire) in wanted.into_iter().zip(verdicts) {
+            let attempt = &mut attempts[index];
+            match desire {
+                Desire::Wanted(desired) => attempt.desired = Some(desired),
+                Desire::Skip => attempt.outcome = Some(Outcome::Kept),
+                Desire::Invalid(data) => attempt.outcome = Some(Outcome::Invalid(data)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The plan for one object: for what is wanted by what is desired, for a leaver by the policy.
+    pub(crate) fn plan(&self, attempt: &Attempt) -> Option<Plan> {
+        let settings = &self.provider.row.settings;
+        let (kind, standing) = (attempt.link.kind, attempt.standing());
+        let leaving = match (attempt.link.wanted, &attempt.desired) {
+            (Wanted::Yes, Some(desired)) => {
+                return Some(plan_wanted(
+                    kind,
+                    &desired.document,
+                    standing,
+                    settings.leavers,
+                    &self.provider.profile,
+                ));
+            }
+            (Wanted::Deleted, _) | (Wanted::Yes, None) => Leaving::Deleted,
+            (Wanted::OutOfScope, _) => Leaving::OutOfScope,
+        };
+        let action = leaver_action(kind, leaving, standing.ownership, settings.leavers, settings.delete_adopted);
+        Some(plan_away(kind, action, standing, &self.provider.profile))
+    }
+
+    /// With `on_invalid = "stop"` one invalid object ends the run (R18).
+    fn first_invalid(&self, attempts: &[Attempt]) -> Option<(String, InvalidData)> {
+        if !self.stops_on_invalid() {
+            return None;
+        }
+        attempts.iter().find_map(|attempt| match &attempt.outcome {
+            Some(Outcome::Invalid(data)) => {
+                let name = attempt.resource.as_ref().map_or_else(|| attempt.id().to_string(), |row| row.name().to_owned());
+                Some((name, data.clone()))
+            }
+            _ => None,
+        })
+    }
+
+    pub(crate) fn stops_on_invalid(&self) -> bool {
+        self.task.run.is_some()
+            && self.task.lane == Lane::Sync
+            && self.provider.row.settings.on_invalid == OnInvalid::Stop
+    }
+
+    async fn stop_run(&self, (object, data): (String, InvalidData)) -> Result<(), StoreError> {
+        let Some(run) = self.task.run else { return Ok(()) };
+        let violations =
+            data.violations.iter().filter_map(|violation| serde_json::to_value(violation).ok()).collect();
+        let error = RunError {
+            code: "invalid".to_owned(),
+            message: format!("{} `{object}`: {}", self.task.kind, data.message),
+            object: Some(object),
+            mapping: data.mapping,
+            violations,
+        };
+        tracing::error!(provider = %self.provider.row.name(), object = error.object, message = error.message, "the run was stopped by invalid data");
+        self.worker.store.end_run(run, RunState::Stopped, Some(&error)).await?;
+        Ok(())
+    }
+
+    /// Records the intents, then performs many objects at once, renewing the leases meanwhile.
+    async fn send(&self, attempts: &mut [Attempt]) -> Result<(), TaskError> {
+        for attempt in attempts.iter_mut().filter(|attempt| attempt.outcome.is_none() && !attempt.writes()) {
+            self.perform(attempt, None).await;
+        }
+        if self.provider.row.settings.dry_run {
+            return Ok(());
+        }
+        let listed = self.listed(attempts).await?;
+        let asked_at = Instant::now();
+        let intents: Vec<(&ClaimedLink, String)> = attempts
+            .iter()
+            .filter(|attempt| attempt.writes())
+            .map(|attempt| (&attempt.link, intent_of(attempt)))
+            .collect();
+        if intents.is_empty() {
+            return Ok(());
+        }
+        let ours = self.worker.store.intend(self.provider.row.id, &intents, LEASE).await?;
+        self.tenure.renewed(asked_at);
+        let links: Vec<ClaimedLink> = intents.iter().map(|(link, _)| (*link).clone()).collect();
+        let in_flight = self.worker.limits.requests_in_flight.max(1);
+        let writing = attempts.iter_mut().filter(|attempt| attempt.writes() && ours.contains(attempt.id()));
+        let sending = futures::stream::iter(writing)
+            .for_each_concurrent(in_flight, |attempt| self.paced(attempt, listed.as_ref()));
+        tokio::select! {
+            () = sending => {}
+            () = self.renew(&links) => {}
+        }
+        Ok(())
+    }
+
+    /// Waits for its turn, then performs; a long wait or a lost tenure leaves the object as it is.
+    async fn paced(&self, attempt: &mut Attempt, listed: Option<&Listed>) {
+        let Ok(_turn) = self.provider.in_flight.acquire().await else { return };
+        match self.turn().await {
+            Ok(()) => self.perform(attempt, listed).await,
+            Err(outcome) => attempt.outcome = Some(outcome),
+        }
+    }
+
+    async fn turn(&self) -> Result<(), Outcome> {
+        loop {
+            if !self.tenure.allows_request() || self.health.is_tripped() {
+                return Err(Outcome::NotBegun);
+            }
+            if let Some(wait) = self.throttled.lock().ok().and_then(|wait| *wait) {
+                return Err(Outcome::Throttled(wait));
+            }
+            let name = self.provider.row.name();
+            match self.worker.coordination.try_acquire(name, "all", self.provider.rate).await {
+                None => return Ok(()),
+                Some(wait) if wait <= PACE_WAIT_MAX => tokio::time::sleep(wait).await,
+                Some(wait) => return Err(Outcome::Throttled(wait)),
+            }
+        }
+    }
+
+    /// Never ends by itself: it goes beside the sending.
+    async fn renew(&self, links: &[ClaimedLink]) {
+        loop {
+            tokio::time::sleep(RENEW_EVERY).await;
+            let asked_at = Instant::now();
+            let renewed = self.worker.store.renew(self.provider.row.id, &self.worker.name, links, LEASE).await;
+            if renewed.is_ok_and(|ours| ours.len() == links.len()) {
+                self.tenure.renewed(asked_at);
+            }
+        }
+    }
+
+    /// The candidates of this run's listing, if it was complete: the look-up for creates (R16).
+    async fn listed(&self, attempts: &[Attempt]) -> Result<Option<Listed>, StoreError> {
+        let Some(run) = self.task.run.filter(|_| self.task.lane == Lane::Sync) else { return Ok(None) };
+        let kind = self.task.kind;
+        let wishes: Vec<(Option<String>, String)> = attempts
+            .iter()
+            .filter(|attempt| attempt.writes() && attempt.account.remote_id.is_none())
+            .filter_map(|attempt| attempt.desired.as_ref())
+            .map(|desired| Sought::of(kind, &desired.document))
+            .map(|sought| (sought.external_id, sought.name_key))
+            .collect();
+        if wishes.is_empty() {
+            return Ok(None);
+        }
+        let complete = self.worker.store.run(run).await?.is_some_and(|run| {
+            run.listings.get(kind.as_str()).and_then(|listing| listing.get("complete"))
+                == Some(&serde_json::Value::Bool(true))
+        });
+        if !complete {
+            return Ok(None);
+        }
+        Ok(Some(Listed::new(self.worker.store.candidates(self.provider.row.id, kind, &wishes).await?)))
+    }
+
+    /// What moved on meanwhile, and whoever waited for what arrived, is looked at again.
+    async fn follow_up(&self, recorded: Recorded) -> Result<(), TaskError> {
+        if !recorded.stale.is_empty() {
+            tracing::warn!(objects = recorded.stale.len(), "leases were lost; nothing was recorded for these objects");
+        }
+        let mut ids = recorded.again;
+        if self.task.run.is_none() {
+            ids.extend(recorded.woken);
+        }
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let store = &self.worker.store;
+        let rows = store.resources(&ids).await?;
+        for kind in [ResourceKind::User, ResourceKind::Group] {
+            let objects: Vec<ResourceId> =
+                rows.iter().filter(|row| row.kind == kind).map(|row| row.id.clone()).collect();
+            for chunk in objects.chunks(scimfleet_core::task::OBJECTS_PER_TASK_MAX) {
+                let id = scimfleet_core::TaskId(uuid::Uuid::now_v7());
+                let provider = self.provider.row.name().clone();
+                let task = Task::new(id, None, provider, kind, Lane::Changes, Cause::Change, chunk.to_vec());
+                match self.worker.queue.publish(&[task], self.context.traceparent.as_deref()).await {
+                    Ok(()) => store.mark_queued(self.provider.row.id, chunk).await?,
+                    Err(error) => tracing::debug!(error = %error, "the sweep publishes what could not be published now"),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing was sent: the leases are given back, and nothing else changes.
+    async fn give_back(&self, attempts: Vec<Attempt>) {
+        if let Err(error) = self.record_untouched(attempts).await {
+            tracing::debug!(error = %error, "leases could not be given back; they end by themselves");
+        }
+    }
+
+    async fn record_untouched(&self, mut attempts: Vec<Attempt>) -> Result<(), StoreError> {
+        for attempt in &mut attempts {
+            attempt.outcome = Some(Outcome::NotBegun);
+            attempt.log.clear();
+        }
+        self.record(attempts, None).await.map(|_| ())
+    }
+
+    pub(crate) fn note_throttled(&self, wait: Duration) {
+        if let Ok(mut throttled) = self.throttled.lock() {
+            *throttled = Some(throttled.map_or(wait, |known| known.max(wait)));
+        }
+        metrics::counter!(THROTTLED_TOTAL, "provider" => self.provider.row.name().to_string()).increment(1);
+    }
+
+    pub(crate) fn note_failure(&self, class: Class, words: &str) {
+        if let Some(trip) = self.health.failed(class)
+            && let Ok(mut tripped) = self.tripped.lock()
+        {
+            *tripped = Some((trip, words.to_owned()));
+        }
+    }
+
+    /// Remembers how the provider wants updates; the profile follows at the next task.
+    pub(crate) async fn remember_update(&self, update: Update) {
+        let value = serde_json::Value::from(update.as_str());
+        if let Err(error) = self.worker.store.remember(self.provider.row.id, "update", &value).await {
+            tracing::debug!(error = %error, "the update method could not be remembered");
+        }
+    }
+
+    /// Sets the provider aside when it is down, and fails the run that met it.
+    pub(crate) async fn open_breaker(&self) -> Result<(), TaskError> {
+        let throttled = self.throttled.lock().ok().and_then(|wait| *wait);
+        if let Some(wait) = throttled {
+            self.worker.coordination.close_gate(self.provider.row.name(), wait).await;
+        }
+        let Some((trip, words)) = self.tripped.lock().ok().and_then(|mut tripped| tripped.take()) else {
+            return Ok(());
+        };
+        let store = &self.worker.store;
+        tracing::warn!(provider = %self.provider.row.name(), reason = words, "the provider is degraded");
+        store.set_provider_state(self.provider.row.id, ProviderState::Degraded, Some(&words)).await?;
+        if let Some(run) = self.task.run {
+            store.end_run(run, RunState::Failed, Some(&run_error(trip.code(), &words))).await?;
+        }
+        Ok(())
+    }
+
+    /// Closes this task of a run.
+    pub(crate) fn done(&self, counts: scimfleet_store::Counts) -> Option<TaskClose> {
+        self.task.run.map(|_| TaskClose::Done { task: self.task.task, counts, worker: self.worker.name.clone() })
+    }
+}

@@ -1,0 +1,143 @@
+//! How fast, and for how long: the provider's allowance, requests in flight, the lease that every request
+//! must fit into (R19), and the breaker.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use scimfleet_core::retry::Class;
+
+/// A lease outlasts a request (30 s) with room for recording, and is short enough that a dead worker's
+/// objects are free again soon.
+pub(crate) const LEASE: Duration = Duration::from_secs(45);
+/// Leases are renewed this often while a task goes on.
+pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// No request begins unless this much of the lease is left: the request's own timeout and a little.
+const LEASE_LEFT_MIN: Duration = Duration::from_secs(32);
+/// A task ends by then and hands the rest on, well within the broker's consumer timeout of 30 minutes.
+pub(crate) const TASK_TIME_MAX: Duration = Duration::from_secs(5 * 60);
+/// Pacing waits up to this long for the next request; a longer wait gives the object back.
+pub(crate) const PACE_WAIT_MAX: Duration = Duration::from_millis(250);
+/// Failures in a row after which a provider counts as down.
+const FAILURES_MAX: u32 = 5;
+
+/// Until when our leases hold, by our own clock: never longer than the database thinks.
+pub(crate) struct Tenure {
+    until: Mutex<Instant>,
+    task_ends: Instant,
+}
+
+impl Tenure {
+    /// Begins when the claim was *sent*, so that it ends before the database's does.
+    pub(crate) fn new(began: Instant) -> Self {
+        Self { until: Mutex::new(began + LEASE), task_ends: began + TASK_TIME_MAX }
+    }
+
+    pub(crate) fn renewed(&self, asked_at: Instant) {
+        if let Ok(mut until) = self.until.lock() {
+            *until = asked_at + LEASE;
+        }
+    }
+
+    /// Whether a request may begin now.
+    pub(crate) fn allows_request(&self) -> bool {
+        let now = Instant::now();
+        let until = self.until.lock().map_or(now, |until| *until);
+        now + LEASE_LEFT_MIN < until && now < self.task_ends
+    }
+}
+
+/// Why the breaker opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trip {
+    /// The credentials are refused.
+    Credentials,
+    /// It does not answer.
+    Down,
+}
+
+impl Trip {
+    /// The code in a run's report.
+    pub(crate) const fn code(self) -> &'static str {
+        match self {
+            Self::Credentials => "credentials",
+            Self::Down => "unreachable",
+        }
+    }
+}
+
+/// A provider's health as this process sees it.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    failures: AtomicU32,
+    tripped: AtomicBool,
+}
+
+impl Health {
+    /// Notes a success.
+    pub(crate) fn ok(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes a failure; `Some` exactly once, when the breaker opens.
+    pub(crate) fn failed(&self, class: Class) -> Option<Trip> {
+        let trip = match class {
+            Class::Credentials => Trip::Credentials,
+            Class::Transient | Class::Unknown => {
+                if self.failures.fetch_add(1, Ordering::Relaxed) + 1 < FAILURES_MAX {
+                    return None;
+                }
+                Trip::Down
+            }
+            // Any other answer shows that it is there.
+            _ => {
+                self.ok();
+                return None;
+            }
+        };
+        (!self.tripped.swap(true, Ordering::Relaxed)).then_some(trip)
+    }
+
+    pub(crate) fn is_tripped(&self) -> bool {
+        self.tripped.load(Ordering::Relaxed)
+    }
+
+    /// The provider is active again.
+    pub(crate) fn reset_if_tripped(&self) {
+        if self.tripped.swap(false, Ordering::Relaxed) {
+            self.failures.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_breaker_opens_once_after_failures_in_a_row() {
+        let health = Health::default();
+        for _ in 0..FAILURES_MAX - 1 {
+            assert_eq!(health.failed(Class::Transient), None);
+        }
+        health.failed(Class::Permanent);
+        for _ in 0..FAILURES_MAX - 1 {
+            assert_eq!(health.failed(Class::Unknown), None);
+        }
+        assert_eq!(health.failed(Class::Transient), Some(Trip::Down));
+        assert_eq!(health.failed(Class::Transient), None);
+        health.reset_if_tripped();
+        assert_eq!(health.failed(Class::Credentials), Some(Trip::Credentials));
+    }
+
+    #[test]
+    fn no_request_begins_that_the_lease_may_not_outlast() {
+        let fresh = Tenure::new(Instant::now());
+        assert!(fresh.allows_request());
+        let Some(old) = Instant::now().checked_sub(LEASE / 2) else { return };
+        let stale = Tenure::new(old);
+        assert!(!stale.allows_request());
+        stale.renewed(Instant::now());
+        assert!(stale.allows_request());
+    }
+}
