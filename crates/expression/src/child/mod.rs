@@ -8,7 +8,7 @@ mod object;
 mod output;
 mod prelude;
 mod program;
-mod rewrite;
+mod survey;
 
 use std::collections::HashMap;
 use std::io::{self, BufReader, BufWriter, Read, Write};

@@ -6,8 +6,10 @@ use std::fmt;
 
 use monty_types::MontyObject;
 use scimfleet_core::ResourceKind;
+use scimfleet_core::scim::resource::ENTERPRISE_URN;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::survey::Survey;
 use crate::model::{GroupView, ProviderView};
 
 /// An object as it comes in its frame.
@@ -24,11 +26,51 @@ struct Frame {
 /// An object that programs can run on.
 pub(super) struct Object<'a> {
     pub(super) kind: ResourceKind,
-    document: MontyObject,
-    facts: MontyObject,
+    id: String,
+    external_id: Option<String>,
+    service_account: bool,
+    document: Vec<(MontyObject, MontyObject)>,
     groups: Vec<&'a MontyObject>,
     provider: &'a MontyObject,
 }
+
+/// The names of a user's attributes that are None when the resource has none of them, so that asking for
+/// them is no error (RFC 7643 §3.1, §4.1, §4.3).
+const USER_ATTRIBUTES: [&str; 27] = [
+    "id",
+    "userName",
+    "displayName",
+    "nickName",
+    "profileUrl",
+    "title",
+    "userType",
+    "preferredLanguage",
+    "timezone",
+    "active",
+    "emails",
+    "phoneNumbers",
+    "ims",
+    "photos",
+    "addresses",
+    "entitlements",
+    "roles",
+    "x509Certificates",
+    "password",
+    "meta",
+    "schemas",
+    "employeeNumber",
+    "costCenter",
+    "organization",
+    "division",
+    "department",
+    "manager",
+];
+
+/// The same for a group (RFC 7643 §3.1, §4.2).
+const GROUP_ATTRIBUTES: [&str; 5] = ["id", "displayName", "members", "meta", "schemas"];
+
+/// What an expression finds under a name that SCIM uses otherwise: never the resource's attribute.
+const OWN_NAMES: [&str; 5] = ["name", "locale", "groups", "externalId", "attributes"];
 
 impl<'a> Object<'a> {
     /// None when the frame holds no object that could be read.
@@ -37,58 +79,79 @@ impl<'a> Object<'a> {
         let MontyObject::Dict(document) = frame.document.0 else { return None };
         let mut document: Vec<_> = document.into_iter().collect();
         document.retain(|(key, _)| !matches!(key, MontyObject::String(key) if key.eq_ignore_ascii_case("password")));
-        let facts = Facts { document: &document, id: frame.id, external_id: frame.external_id };
-        let facts = match frame.kind {
-            ResourceKind::User => facts.of_user(frame.service_account),
-            ResourceKind::Group => facts.of_group(),
-        };
-        let groups = frame.groups.into_iter().filter_map(|index| groups.get(index)).collect();
-        Some(Self { kind: frame.kind, document: MontyObject::dict(document), facts, groups, provider })
+        Some(Self {
+            kind: frame.kind,
+            id: frame.id,
+            external_id: frame.external_id,
+            service_account: frame.service_account,
+            document,
+            groups: frame.groups.into_iter().filter_map(|index| groups.get(index)).collect(),
+            provider,
+        })
     }
 
     /// The values of [`super::prelude::INPUTS`], in their order.
-    pub(super) fn inputs(&self, with_groups: bool) -> Vec<MontyObject> {
+    pub(super) fn inputs(&self, survey: &Survey, with_groups: bool) -> Vec<MontyObject> {
         let groups = if with_groups { self.groups.iter().map(|group| (*group).clone()).collect() } else { Vec::new() };
-        vec![self.document.clone(), self.facts.clone(), MontyObject::List(groups), self.provider.clone()]
-    }
-}
-
-/// What is told of an object beside its document.
-struct Facts<'a> {
-    document: &'a [(MontyObject, MontyObject)],
-    id: String,
-    external_id: Option<String>,
-}
-
-impl Facts<'_> {
-    /// authentik's names for a user: username, name, email, is_active, uid, pk, avatar, type.
-    fn of_user(self, service_account: bool) -> MontyObject {
-        let email = entries(get(self.document, "emails")).map_or(MontyObject::None, preferred);
-        let photo = entries(get(self.document, "photos")).map_or(MontyObject::None, preferred);
-        let kind = if service_account { "service_account" } else { "internal" };
-        dict(vec![
-            ("username", get(self.document, "userName").cloned().unwrap_or(MontyObject::None)),
-            ("name", string(self.display_name())),
-            ("email", email),
-            ("is_active", MontyObject::Bool(get(self.document, "active") != Some(&MontyObject::Bool(false)))),
-            ("avatar", photo),
-            ("type", string(kind)),
-            ("uid", string(self.external_id.as_deref().unwrap_or(&self.id))),
-            ("externalId", self.external_id.clone().map_or(MontyObject::None, MontyObject::String)),
-            ("pk", string(self.id)),
-        ])
+        vec![self.seen(survey), MontyObject::List(groups), self.provider.clone()]
     }
 
-    fn of_group(self) -> MontyObject {
-        let name = text(get(self.document, "displayName")).unwrap_or_default().to_owned();
-        group_facts(self.id, self.external_id, name, None)
+    /// The attributes that the expression can ask for: SCIM's first, then authentik's, which win.
+    fn seen(&self, survey: &Survey) -> MontyObject {
+        let mut seen = Seen { survey, pairs: Vec::with_capacity(16) };
+        let known = match self.kind {
+            ResourceKind::User => USER_ATTRIBUTES.as_slice(),
+            ResourceKind::Group => GROUP_ATTRIBUTES.as_slice(),
+        };
+        known
+            .iter()
+            .filter(|name| get(&self.document, name).is_none())
+            .for_each(|name| seen.put(name, || MontyObject::None));
+        if let Some(MontyObject::Dict(extension)) = get(&self.document, ENTERPRISE_URN) {
+            seen.put_all(extension.iter());
+        }
+        seen.put_all(self.document.iter());
+        match self.kind {
+            ResourceKind::User => self.user_facts(&mut seen),
+            ResourceKind::Group => {
+                seen.put("name", || string(text(get(&self.document, "displayName")).unwrap_or_default()))
+            }
+        }
+        seen.put("pk", || string(self.id.as_str()));
+        seen.put("group_uuid", || string(self.id.as_str()));
+        seen.put("uid", || string(self.external_id.as_deref().unwrap_or(&self.id)));
+        seen.put("externalId", || self.external_id.clone().map_or(MontyObject::None, MontyObject::String));
+        seen.put("attributes", || match get(&self.document, "attributes") {
+            Some(attributes @ MontyObject::Dict(_)) => attributes.clone(),
+            _ => dict(Vec::new()),
+        });
+        seen.put("scim", || MontyObject::dict(self.document.clone()));
+        MontyObject::dict(seen.pairs)
+    }
+
+    /// authentik's names for a user.
+    fn user_facts(&self, seen: &mut Seen<'_>) {
+        let preferred = |name| entries(get(&self.document, name)).map_or(MontyObject::None, preferred);
+        seen.put("username", || self.attribute("userName"));
+        seen.put("name", || string(self.display_name()));
+        seen.put("email", || preferred("emails"));
+        seen.put("avatar", || preferred("photos"));
+        seen.put("is_active", || MontyObject::Bool(get(&self.document, "active") != Some(&MontyObject::Bool(false))));
+        seen.put("type", || string(if self.service_account { "service_account" } else { "internal" }));
+        if seen.survey.asks_for("locale") {
+            seen.pairs.push((string("_locale"), self.attribute("locale")));
+        }
+    }
+
+    fn attribute(&self, name: &str) -> MontyObject {
+        get(&self.document, name).cloned().unwrap_or(MontyObject::None)
     }
 
     /// displayName, else name.formatted, else given and family name, else userName.
     fn display_name(&self) -> String {
         let whole =
             |value: Option<&MontyObject>| text(value).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
-        let part = |key| match get(self.document, "name") {
+        let part = |key| match get(&self.document, "name") {
             Some(MontyObject::Dict(name)) => name.iter().find(|(each, _)| is(each, key)).map(|(_, value)| value),
             _ => None,
         };
@@ -97,30 +160,48 @@ impl Facts<'_> {
             let parts: Vec<_> = parts.into_iter().flatten().collect();
             (!parts.is_empty()).then(|| parts.join(" "))
         };
-        whole(get(self.document, "displayName"))
+        whole(get(&self.document, "displayName"))
             .or_else(|| whole(part("formatted")))
             .or_else(parts)
-            .or_else(|| whole(get(self.document, "userName")))
+            .or_else(|| whole(get(&self.document, "userName")))
             .unwrap_or_default()
+    }
+}
+
+/// The attributes of an object that a text can ask for. Later ones win, as in a dict.
+struct Seen<'a> {
+    survey: &'a Survey,
+    pairs: Vec<(MontyObject, MontyObject)>,
+}
+
+impl Seen<'_> {
+    fn put(&mut self, name: &str, value: impl FnOnce() -> MontyObject) {
+        if self.survey.asks_for(name) {
+            self.pairs.push((string(name), value()));
+        }
+    }
+
+    fn put_all<'p>(&mut self, pairs: impl Iterator<Item = &'p (MontyObject, MontyObject)>) {
+        for (key, value) in pairs {
+            if let MontyObject::String(name) = key
+                && !OWN_NAMES.contains(&name.as_str())
+            {
+                self.put(name, || value.clone());
+            }
+        }
     }
 }
 
 /// A group that users are in.
 pub(super) fn group(view: &GroupView) -> MontyObject {
     let attributes = view.attributes.iter().map(|(key, value)| (string(key.as_str()), from_json(value)));
-    let attributes = MontyObject::dict(attributes.collect::<Vec<_>>());
-    group_facts(view.id.clone(), view.external_id.clone(), view.display_name.clone(), Some(attributes))
-}
-
-fn group_facts(id: String, external_id: Option<String>, name: String, attributes: Option<MontyObject>) -> MontyObject {
-    let mut facts = vec![
-        ("name", string(name)),
-        ("uid", string(external_id.as_deref().unwrap_or(&id))),
-        ("externalId", external_id.map_or(MontyObject::None, MontyObject::String)),
-        ("pk", string(id)),
-    ];
-    facts.extend(attributes.map(|attributes| ("attributes", attributes)));
-    dict(facts)
+    dict(vec![
+        ("name", string(view.display_name.as_str())),
+        ("pk", string(view.id.as_str())),
+        ("uid", string(view.external_id.as_deref().unwrap_or(&view.id))),
+        ("externalId", view.external_id.clone().map_or(MontyObject::None, MontyObject::String)),
+        ("attributes", MontyObject::dict(attributes.collect::<Vec<_>>())),
+    ])
 }
 
 pub(super) fn provider(view: &ProviderView) -> MontyObject {

@@ -6,7 +6,7 @@ use monty_types::ExcType;
 use scimfleet_core::ResourceKind;
 
 /// The values that a run is given; the prelude makes objects of them.
-pub(super) const INPUTS: [&str; 4] = ["_scim", "_facts", "_groups", "_provider"];
+pub(super) const INPUTS: [&str; 3] = ["_seen", "_groups", "_provider"];
 
 /// What `SkipObject` is: of the exceptions that the interpreter has, one that `except Exception` lets
 /// pass and that nobody raises for anything else. (Its classes cannot inherit.)

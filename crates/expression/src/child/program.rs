@@ -7,7 +7,8 @@ use monty_types::{CompileOptions, ExcType, MontyException, MontyObject, PrintWri
 use scimfleet_core::ResourceKind;
 
 use super::object::Object;
-use super::{output, prelude, rewrite};
+use super::survey::{self, Survey};
+use super::{output, prelude};
 use crate::wire::{Answer, Form, ProgramText};
 use crate::{CompileError, ErrorKind, ExpressionError, Limits, MappingResult};
 
@@ -23,6 +24,7 @@ pub(super) struct Program {
     offset: u32,
     /// Lines of the operator's text.
     lines: u32,
+    survey: Survey,
     reads_groups: bool,
 }
 
@@ -35,9 +37,10 @@ impl Program {
             return Err(refuse(1, 1, format!("the text has more than {} bytes", limits.source_bytes)));
         }
         let mut prelude = prelude::of(kind, &text.source);
-        let rewritten = rewrite::rewrite(&text.source, text.form);
+        let survey = Survey::of(&text.source, text.form);
+        let rewritten = survey.rewritten(&text.source);
         if rewritten.is_some() {
-            prelude.push_str(rewrite::HELPER);
+            prelude.push_str(survey::HELPER);
         }
         let source = rewritten.as_deref().unwrap_or(&text.source);
         let offset = count_lines(&prelude) + u32::from(text.form == Form::Scope);
@@ -52,14 +55,14 @@ impl Program {
             refuse(place.0.saturating_sub(offset).max(1), place.1, compile_message(&error))
         })?;
         let reads_groups = crate::model::reads_groups(&text.source);
-        Ok(Self { run, offset, lines: count_lines(&text.source) + 1, reads_groups })
+        Ok(Self { run, offset, lines: count_lines(&text.source) + 1, survey, reads_groups })
     }
 
     /// Runs for one object, from nothing: no object sees what another left behind.
     pub(super) fn run(&self, text: &ProgramText<'_>, object: &Object<'_>, limits: &Limits) -> Answer {
         let allowed =
             ResourceLimits::default().max_duration(limits.evaluation_time).max_recursion_depth(limits.recursion_depth);
-        let inputs = object.inputs(self.reads_groups);
+        let inputs = object.inputs(&self.survey, self.reads_groups);
         let run = || self.run.run(inputs, ResourceTracker::new(allowed), PrintWriter::Disabled);
         // A panic is a mistake of the interpreter; what it held is dropped with the run.
         let Ok(outcome) = catch_unwind(AssertUnwindSafe(run)) else {
