@@ -6,7 +6,8 @@ use scimfleet_core::scim::{Document, ResourceKind};
 use serde_json::Value;
 use url::Url;
 
-use crate::transport::Reply;
+use crate::error::{Asked, ScimError};
+use crate::transport::{Reply, malformed};
 
 /// The answer to a write or a read of one resource. A provider may say as little as `204`.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +42,17 @@ impl Found {
 }
 
 impl Answer {
+    /// The answer to a write that should show the resource or nothing. JSON that is neither may come from
+    /// a gateway, and is no proof that the provider did anything.
+    pub(crate) fn to_write(kind: ResourceKind, asked: &Asked, reply: Reply) -> Result<Self, ScimError> {
+        let is_believable = match &reply.value {
+            None | Some(Value::Null) => true,
+            Some(Value::Object(document)) => document.is_empty() || shows_resource(document),
+            Some(_) => false,
+        };
+        if is_believable { Ok(Self::of(kind, reply)) } else { Err(malformed(asked, reply.status, "no resource in it")) }
+    }
+
     pub(crate) fn of(kind: ResourceKind, reply: Reply) -> Self {
         let document = match reply.value {
             Some(Value::Object(document)) => Some(tidy(document)),
@@ -53,6 +65,12 @@ impl Answer {
         let version = reply.etag.or_else(|| document.as_ref().and_then(version));
         Self { status: reply.status, remote_id, version, document }
     }
+}
+
+fn shows_resource(document: &Document) -> bool {
+    ["id", "schemas", "meta", "externalId", "userName", "displayName"]
+        .iter()
+        .any(|name| member(document, name).is_some())
 }
 
 /// A resource as it may be kept: no `password` (RFC 7643 §4.1.1 says never returned; some do), and the

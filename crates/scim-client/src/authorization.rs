@@ -87,6 +87,9 @@ pub(crate) struct TokenSource {
 }
 
 fn grant(scheme: &str, text: &str, secret: SecretString) -> Result<Grant, ConfigError> {
+    if secret.expose_secret().trim().is_empty() {
+        return Err(ConfigError::EmptyCredential);
+    }
     let mut header = HeaderValue::from_str(&format!("{scheme} {text}")).map_err(|_| ConfigError::Credential)?;
     header.set_sensitive(true);
     Ok(Grant { header, secret: Arc::new(secret) })

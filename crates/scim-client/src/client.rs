@@ -93,7 +93,7 @@ impl ScimClient {
         let mut request = Request::new(Method::POST, kind.endpoint().to_owned(), context.traceparent.as_deref());
         self.attach(&mut request, document)?;
         request.secrets = secrets_in(document);
-        self.transport.send(request).await.map(|reply| Answer::of(kind, reply))
+        self.write(kind, request).await
     }
 
     /// PUT (RFC 7644 §3.5.1).
@@ -109,7 +109,7 @@ impl ScimClient {
         self.attach(&mut request, document)?;
         request.if_match = if_match;
         request.secrets = secrets_in(document);
-        self.transport.send(request).await.map(|reply| Answer::of(kind, reply))
+        self.write(kind, request).await
     }
 
     /// PATCH (RFC 7644 §3.5.2).
@@ -125,7 +125,7 @@ impl ScimClient {
         self.attach(&mut request, &PatchRequest { schemas: [PATCH_OP_URN], operations })?;
         request.if_match = if_match;
         request.secrets = secrets_in_operations(operations);
-        self.transport.send(request).await.map(|reply| Answer::of(kind, reply))
+        self.write(kind, request).await
     }
 
     /// DELETE (RFC 7644 §3.6). A 404 is an error here; whether it is believed is the caller's (R30).
@@ -231,6 +231,12 @@ impl ScimClient {
         Ok(Request::new(method, path, context.traceparent.as_deref()))
     }
 
+    async fn write(&self, kind: ResourceKind, request: Request<'_>) -> Result<Answer, ScimError> {
+        let asked = self.transport.asked(&request.method, &request.path);
+        Answer::to_write(kind, &asked, self.transport.send(request).await?)
+    }
+
+    /// Gives `request` its body.
     pub(crate) fn attach(&self, request: &mut Request<'_>, body: &impl Serialize) -> Result<(), ScimError> {
         let bytes = serde_json::to_vec(body).map_err(|error| {
             let asked = self.transport.asked(&request.method, &request.path);

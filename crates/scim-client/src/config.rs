@@ -30,8 +30,9 @@ impl Default for TlsOptions {
 pub struct Limits {
     /// To connect, TLS included. A host that drops packets would hold a slot for minutes otherwise.
     pub connect_timeout: Duration,
-    /// For the whole exchange, body included. A lease on an object outlasts it, so it bounds how long a
-    /// write of a dead worker can still land.
+    /// For the whole exchange: a token where one must be fetched, the body, and the second attempt after a
+    /// renewed token. A lease on an object outlasts it, so it bounds how long a write of a dead worker can
+    /// still land.
     pub request_timeout: Duration,
     /// Bytes of an answer after decompression: a group of 50,000 members fits, a gzip bomb does not.
     pub answer_bytes_max: usize,
@@ -132,6 +133,9 @@ pub enum ConfigError {
     /// A credential that cannot stand in a header.
     #[error("the credential holds characters that cannot stand in an HTTP header; was a line break pasted with it?")]
     Credential,
+    /// Nothing where a token or password should be.
+    #[error("the credential is empty; is the variable or file that holds it set?")]
+    EmptyCredential,
     /// RFC 7617 §2.
     #[error("the user name of basic authorisation holds a colon, which RFC 7617 forbids")]
     Username,

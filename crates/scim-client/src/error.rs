@@ -192,9 +192,7 @@ impl ScimError {
     /// request and then broke off, and some say 503 for that.
     pub fn may_have_been_applied(&self) -> bool {
         match self {
-            Self::Refused { asked, status, .. } => {
-                asked.writes() && matches!(status, 408 | 500 | 502..=504 | 506..=599)
-            }
+            Self::Refused { asked, status, .. } => asked.writes() && matches!(status, 408 | 500 | 502..=504 | 506..),
             Self::Redirected { asked, status, .. } => asked.writes() && *status == 303,
             Self::Unreachable { applied, .. } | Self::Malformed { applied, .. } | Self::TooLarge { applied, .. } => {
                 *applied == Applied::Maybe

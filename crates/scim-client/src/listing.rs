@@ -212,7 +212,9 @@ fn step(position: &ListPosition, page: Arrived, count: u64, limits: &Limits) -> 
         (At::Cursor(_), None) => Err(now.worth()),
         (At::Index(_), None) if page.delivered == 0 || now.is_all_there(count) => Err(now.worth()),
         // By what came, not by what was asked for: a short page is not the last.
-        (At::Index(index), None) => Ok(ListPosition { at: At::Index(index + page.delivered), counted: now }),
+        (At::Index(index), None) => {
+            Ok(ListPosition { at: At::Index(index.saturating_add(page.delivered)), counted: now })
+        }
     }
 }
 

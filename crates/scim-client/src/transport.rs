@@ -108,20 +108,36 @@ impl Transport {
     /// refused with 401 was not applied.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Reply, ScimError> {
         let asked = self.asked(&request.method, &request.path);
-        let grant = self.credential.grant(&self.http, &self.limits, &asked).await?;
-        let outcome = self.attempt(&asked, &request, &grant).await;
+        let deadline = Instant::now() + self.limits.request_timeout;
+        let grant = self.grant(&asked, deadline).await?;
+        let outcome = self.attempt(&asked, &request, &grant, deadline).await;
         match outcome {
             Err(ScimError::Refused { status: 401, .. }) if self.credential.discard(&grant).await => {
-                let renewed = self.credential.grant(&self.http, &self.limits, &asked).await?;
-                self.attempt(&asked, &request, &renewed).await
+                let renewed = self.grant(&asked, deadline).await?;
+                self.attempt(&asked, &request, &renewed, deadline).await
             }
             outcome => outcome,
         }
     }
 
-    async fn attempt(&self, asked: &Asked, request: &Request<'_>, grant: &Grant) -> Result<Reply, ScimError> {
+    async fn grant(&self, asked: &Asked, deadline: Instant) -> Result<Grant, ScimError> {
+        let granted = self.credential.grant(&self.http, &self.limits, asked);
+        tokio::time::timeout_at(deadline.into(), granted).await.unwrap_or_else(|_| {
+            let reason =
+                format!("the token endpoint did not answer within {} s", self.limits.request_timeout.as_secs());
+            Err(ScimError::Token { asked: asked.boxed(), status: None, retry_after: None, reason })
+        })
+    }
+
+    async fn attempt(
+        &self,
+        asked: &Asked,
+        request: &Request<'_>,
+        grant: &Grant,
+        deadline: Instant,
+    ) -> Result<Reply, ScimError> {
         let started = Instant::now();
-        let outcome = self.exchange(asked, request, grant).await;
+        let outcome = self.exchange(asked, request, grant, deadline.saturating_duration_since(started)).await;
         self.observe(asked, started.elapsed(), &outcome);
         outcome
     }
@@ -149,9 +165,16 @@ impl Transport {
         }
     }
 
-    async fn exchange(&self, asked: &Asked, request: &Request<'_>, grant: &Grant) -> Result<Reply, ScimError> {
+    async fn exchange(
+        &self,
+        asked: &Asked,
+        request: &Request<'_>,
+        grant: &Grant,
+        timeout: Duration,
+    ) -> Result<Reply, ScimError> {
         let url = self.url(asked, request)?;
         let mut built = reqwest::Request::new(request.method.clone(), url);
+        *built.timeout_mut() = Some(timeout);
         *built.headers_mut() = self.headers(asked, request, grant)?;
         if let Some(body) = &request.body {
             *built.body_mut() = Some(body.clone().into());

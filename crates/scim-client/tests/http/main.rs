@@ -8,6 +8,5 @@ mod hostile;
 mod oauth;
 mod properties;
 mod requests;
-mod secrecy;
 mod server;
 mod tls;

@@ -1,13 +1,14 @@
 //! Client credentials (RFC 6749 §4.4): one token for many requests, renewed once on a 401.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use scimfleet_core::ResourceKind::User;
 use scimfleet_core::retry::Class;
 use scimfleet_scim_client::{Authorization, ScimClient, ScimError};
 use serde_json::{Value, json};
 
-use crate::server::{Arrived, Server, config, context, empty, error, id, json};
+use crate::server::{Arrived, Server, config, context, empty, error, id, json, raw};
 
 const SECRET: &str = "canary s3cret";
 
@@ -113,6 +114,31 @@ async fn without_a_token_nothing_is_sent() {
         assert!(!format!("{error} {error:?}").contains(SECRET), "{error:?}");
         assert_eq!(provider.requests().len(), 0);
     }
+}
+
+#[tokio::test]
+async fn a_silent_token_endpoint_costs_one_timeout_in_all() {
+    let provider = Server::start(|_| empty(204)).await;
+    let silent = raw(|_stream| std::future::pending()).await;
+    let mut config = config(&provider.base);
+    config.limits.request_timeout = Duration::from_secs(1);
+    config.authorization = Authorization::OAuth2 {
+        token_url: silent.parse().unwrap(),
+        client_id: "a".into(),
+        client_secret: "b".into(),
+        scope: None,
+    };
+    let client = ScimClient::new(config).unwrap();
+    let (context, one) = (context(), id("1"));
+    let started = Instant::now();
+    // The second waits for the first one's token, but no longer than its own time.
+    let (first, second) =
+        tokio::join!(client.delete(User, &one, None, &context), client.delete(User, &one, None, &context));
+    assert!(started.elapsed() < Duration::from_millis(1_900), "{:?}", started.elapsed());
+    for error in [first.unwrap_err(), second.unwrap_err()] {
+        assert_eq!((error.class(), error.may_have_been_applied()), (Class::Transient, false), "{error}");
+    }
+    assert_eq!(provider.requests().len(), 0);
 }
 
 #[tokio::test]

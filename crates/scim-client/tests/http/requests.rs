@@ -6,7 +6,9 @@ use scimfleet_core::ResourceKind::{Group, User};
 use scimfleet_core::retry::Class;
 use scimfleet_core::scim::Document;
 use scimfleet_core::scim::message::{PatchOp, PatchOperation};
-use scimfleet_scim_client::{ListPosition, Lister, Listing, Projection, RequestContext, ScimClient, ScimError};
+use scimfleet_scim_client::{
+    Authorization, ListPosition, Lister, Listing, Projection, RequestContext, ScimClient, ScimError,
+};
 use serde_json::{Value, json};
 
 use crate::server::{Arrived, Server, TOKEN, answer, client, config, context, empty, error, id, json, with};
@@ -45,6 +47,33 @@ async fn a_create_succeeds_in_every_way_that_providers_answer() {
     assert_eq!(created(|| empty(202)).await, (202, None));
     assert_eq!(created(|| empty(204)).await, (204, None));
     assert_eq!(created(|| answer(201, "application/json", " \r\n")).await, (201, None));
+}
+
+#[tokio::test]
+async fn json_that_shows_no_resource_leaves_doubt_after_a_write() {
+    for body in [r#"{"status":"UP"}"#, "[]", "\"ok\"", "true"] {
+        let server = Server::start(move |_| answer(200, "application/json", body)).await;
+        let error = client(&server.base).replace(User, &id("1"), &anna(), None, &context()).await.unwrap_err();
+        assert!(matches!(error, ScimError::Malformed { .. }) && error.may_have_been_applied(), "{body}: {error}");
+    }
+    for body in ["{}", "null", r#"{"schemas":[]}"#, r#"{"username":"anna"}"#] {
+        let server = Server::start(move |_| answer(200, "application/json", body)).await;
+        client(&server.base).replace(User, &id("1"), &anna(), None, &context()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn requests_can_be_spawned() {
+    let server = Server::start(|_| json(200, json!({"totalResults": 0}))).await;
+    let client = client(&server.base);
+    let one = client.clone();
+    tokio::spawn(async move { one.find(User, "userName", "x", &context()).await }).await.unwrap().unwrap();
+    let two = client.clone();
+    tokio::spawn(async move { two.bulk(Vec::new(), &context()).await }).await.unwrap().unwrap_err();
+    let mut lister = Lister::new(client.clone(), User, ListPosition::start());
+    let listing = tokio::spawn(async move { lister.next_page(Projection::Default, &context()).await });
+    assert!(listing.await.unwrap().unwrap().is_some());
+    tokio::spawn(async move { client.discover(&context()).await.layer }).await.unwrap();
 }
 
 #[tokio::test]
@@ -274,4 +303,20 @@ async fn requests_are_counted_and_timed() {
     ] {
         assert!(text.contains(line), "{line} in {text}");
     }
+}
+
+#[tokio::test]
+async fn basic_authorisation_is_encoded() {
+    let server = Server::start(|_| error(401, None, "no")).await;
+    let mut config = config(&server.base);
+    config.authorization = Authorization::Basic { username: "Aladdin".into(), password: "open sesame".into() };
+    ScimClient::new(config.clone()).unwrap().get(User, &id("1"), &context()).await.unwrap_err();
+    assert_eq!(server.only_request().header("authorization"), Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
+    config.authorization = Authorization::Basic { username: "a:b".into(), password: "x".into() };
+    assert!(ScimClient::new(config.clone()).unwrap_err().to_string().contains("colon"));
+    config.authorization = Authorization::Bearer(" ".into());
+    assert!(ScimClient::new(config.clone()).unwrap_err().to_string().contains("empty"));
+    config.authorization = Authorization::Bearer("one\ntwo".into());
+    let text = ScimClient::new(config).unwrap_err().to_string();
+    assert!(text.contains("line break") && !text.contains("one"), "{text}");
 }
