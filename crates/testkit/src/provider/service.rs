@@ -109,6 +109,10 @@ impl Service {
 
     /// Answers one request, without faults and journal.
     fn answer(&self, behaviour: &Behaviour, request: &Incoming) -> Answer {
+        if !request.inside {
+            // Beside the base URL there is no SCIM, so the error is not SCIM's either.
+            return Answer::html(404);
+        }
         let outcome = match self.limited(behaviour) {
             Some(answer) => return answer,
             None => self.admit(behaviour, request).and_then(|()| self.route(behaviour, request)),
@@ -246,18 +250,20 @@ impl Service {
 struct Incoming {
     method: String,
     uri: axum::http::Uri,
-    /// Below the base URL.
+    /// Below the base URL, if it is inside.
     path: String,
+    inside: bool,
     headers: HeaderMap,
     body: Bytes,
 }
 
 impl Incoming {
     fn new(parts: &mut Parts, body: Bytes) -> Self {
-        let path = parts.uri.path();
-        // Outside the base URL nothing exists; the whole path is no endpoint's name.
-        let path = path.strip_prefix(BASE_PATH).unwrap_or(path).to_owned();
+        let whole = parts.uri.path();
+        let below = whole.strip_prefix(BASE_PATH).filter(|below| below.is_empty() || below.starts_with('/'));
+        let path = below.unwrap_or(whole).to_owned();
         Self {
+            inside: below.is_some(),
             method: parts.method.as_str().to_owned(),
             uri: parts.uri.clone(),
             path,

@@ -239,3 +239,34 @@ async fn violations_name_request_and_rule() {
     send(&provider, asked).await;
     assert_eq!(provider.violations()[2].rule, "RFC 7644 §3.1");
 }
+
+#[tokio::test]
+async fn beside_the_base_url_there_is_no_scim() {
+    let provider = plain();
+    for path in ["/Users", "/scim/v2Users", "/scim/v1/Users", "/"] {
+        let mut asked = request(&provider, "GET", "", None);
+        *asked.uri_mut() = path.parse().unwrap();
+        let reply = send(&provider, asked).await;
+        assert_eq!((reply.status, reply.header("content-type")), (404, Some("text/html; charset=utf-8")), "{path}");
+    }
+    assert_eq!(get(&provider, "/Users/").await.status, 404, "a trailing slash is another path");
+}
+
+#[tokio::test]
+async fn a_put_of_a_group_says_who_is_in_it() {
+    let provider = plain();
+    let (ann, bob) = (provider.seed_user(user("ann")).unwrap(), provider.seed_user(user("bob")).unwrap());
+    let id = provider.seed_group(group("G", &[&ann])).unwrap();
+    let path = format!("/Groups/{id}");
+    let members = || provider.resource(ResourceKind::Group, &id).unwrap()["members"].clone();
+    assert_eq!(call(&provider, "PUT", &path, Some(group("G", &[&bob, "nobody"]))).await.status, 400);
+    assert_eq!(members(), json!([{ "value": ann }]));
+    assert_eq!(
+        call(&provider, "PUT", &path, Some(group("G", &[&bob]))).await.json()["members"],
+        json!([{ "value": bob }])
+    );
+    let mut without = group("G", &[]);
+    without.as_object_mut().unwrap().shift_remove("members");
+    assert_eq!(call(&provider, "PUT", &path, Some(without)).await.status, 200);
+    assert_eq!(members(), json!([]));
+}
