@@ -73,9 +73,8 @@ impl Lines {
 
     async fn pop(&self) -> Waiting {
         loop {
-            let mut arrived = std::pin::pin!(self.arrived.notified());
-            // Registered before looking, or a message that arrives in between wakes nobody.
-            arrived.as_mut().enable();
+            // Before looking: it is woken by what arrives from here on, also while nobody waits yet.
+            let arrived = self.arrived.notified();
             if let Some(waiting) = lock(&self.ready).pop_front() {
                 return waiting;
             }

@@ -1,6 +1,8 @@
 //! What only RabbitMQ has: properties on the wire, the broker's own dead-lettering, its refusals.
 
-use lapin::options::{BasicGetOptions, BasicPublishOptions, BasicRejectOptions, QueueDeleteOptions};
+use lapin::options::{
+    BasicGetOptions, BasicPublishOptions, BasicRejectOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel};
 use scimfleet_core::ports::{QueueError, Source};
@@ -45,6 +47,31 @@ async fn a_message_has_the_properties_of_the_contract() {
     assert_eq!(text(properties, RUN_HEADER), sent.run.map(|run| run.to_string()));
     assert_eq!(text(properties, "traceparent").unwrap(), "00-aa-bb-01");
     assert!(Task::decode(&delivery.data).unwrap().objects.len() <= OBJECTS_PER_TASK_MAX);
+    bench.clean_up().await;
+}
+
+/// Arguments can never change once a queue is there: an upgrade that declares others is refused by
+/// every broker in use. The broker compares them for us.
+#[tokio::test]
+async fn the_arguments_of_queues_never_change() {
+    let bench = rabbit().await;
+    bench.queue().declare_provider(&acme()).await.unwrap();
+    let prefix = &bench.prefix;
+    let dead = format!("{prefix}.dead");
+    let common = [("x-queue-type", "quorum"), ("x-overflow", "reject-publish")];
+    let to_dead = [("x-dead-letter-exchange", dead.as_str()), ("x-dead-letter-strategy", "at-least-once")];
+    let (_connection, channel) = raw_channel().await;
+    for name in ["jobs", "acme.leavers", "acme.changes", "acme.sync", "dead"] {
+        let mut arguments = FieldTable::default();
+        for (key, value) in common.iter().chain(if name == "dead" { &[] } else { &to_dead[..] }) {
+            arguments.insert((*key).into(), AMQPValue::LongString((*value).into()));
+        }
+        if name == "dead" {
+            arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(1_000_000_000));
+        }
+        let queue = format!("{prefix}.{name}");
+        channel.queue_declare(queue.as_str().into(), QueueDeclareOptions::durable(), arguments).await.unwrap();
+    }
     bench.clean_up().await;
 }
 
