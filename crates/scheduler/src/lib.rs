@@ -1,1 +1,67 @@
-//! Opens runs, cuts them into tasks of up to 100 objects, relays changes.
+//! The scheduler: opens runs, moves them from phase to phase, cuts them into tasks of up to 100 objects,
+//! relays changes of the directory, publishes what is due again, and reads jobs. It sends nothing to any
+//! provider and keeps nothing that another scheduler could not take over.
+
+mod guard;
+mod jobs;
+mod lead;
+mod open;
+mod publish;
+mod relay;
+mod runs;
+mod schedules;
+mod scope;
+
+use std::sync::Arc;
+
+use scimfleet_core::ports::{Queue, QueueError};
+use scimfleet_expression::{Evaluator, EvaluatorError};
+use scimfleet_runtime::{Drain, Schedule};
+use scimfleet_store::{Store, StoreError};
+
+pub use jobs::{JobError, open_run, sync_object};
+pub use lead::run;
+pub use scope::Scopes;
+
+/// What a scheduler works with.
+#[derive(Clone)]
+pub struct Scheduler {
+    /// The database.
+    pub store: Store,
+    /// The broker.
+    pub queue: Arc<dyn Queue>,
+    /// Evaluates scopes.
+    pub evaluator: Evaluator,
+    /// When providers without a schedule of their own are synchronised.
+    pub full_sync_every: Schedule,
+    /// Unique among all schedulers.
+    pub name: String,
+    /// What it takes care of.
+    pub duty: Duty,
+    /// When it ends.
+    pub drain: Drain,
+}
+
+/// What a scheduler takes care of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    /// Everything, as a role of a cluster or in `serve`.
+    Everything,
+    /// Runs only: a command does the work of one run in its own process. Changes of other providers are
+    /// marked and wait for `serve`.
+    RunsOnly,
+}
+
+/// What went wrong in a round of the scheduler. It is logged, and the next round tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum SchedulerError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The broker.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// Scopes could not be evaluated.
+    #[error(transparent)]
+    Evaluator(#[from] EvaluatorError),
+}

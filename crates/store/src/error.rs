@@ -42,6 +42,13 @@ impl StoreError {
         matches!(self, Self::Unreachable(_))
     }
 
+    /// PostgreSQL ended the transaction because two of them waited for each other (40P01), or could not be
+    /// put in any order (40001).
+    pub(crate) fn is_deadlock(&self) -> bool {
+        let Self::Unreachable(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| code == "40P01" || code == "40001")
+    }
+
     pub(crate) fn unreadable(table: &'static str, reason: impl ToString) -> Self {
         Self::Unreadable { table, reason: reason.to_string() }
     }

@@ -11,6 +11,7 @@ mod error;
 mod hold;
 mod lease;
 mod link;
+mod lock;
 mod log;
 mod migrate;
 mod provider;

@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::fs::File;
 
-use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use crate::connect::Store;
 use crate::error::StoreError;
-use crate::sql::Dialect;
+use crate::sql::{Dialect, statement};
 
 /// Every migration, oldest first. A released one is never edited.
 const MIGRATIONS: &[(i64, &str, &str)] =
@@ -26,11 +25,21 @@ impl Store {
             .iter()
             .map(|(version, description, sql)| {
                 let description = Cow::Borrowed(*description);
-                Migration::new(*version, description, MigrationType::Simple, (*sql).into_sql_str(), false)
+                let text = statement(in_byte_order(self.dialect(), sql));
+                Migration::new(*version, description, MigrationType::Simple, text, false)
             })
             .collect();
         Migrator::with_migrations(migrations).run(&self.inner.write).await?;
         Ok(())
+    }
+}
+
+/// PostgreSQL sorts texts by language unless told otherwise, SQLite by bytes: pages would then be cut
+/// differently (R5).
+fn in_byte_order(dialect: Dialect, sql: &str) -> String {
+    match dialect {
+        Dialect::Sqlite => sql.to_owned(),
+        Dialect::Postgres => sql.replace(" TEXT", " TEXT COLLATE \"C\""),
     }
 }
 

@@ -159,7 +159,7 @@ impl Store {
     /// Remembers one profile value that experience taught (a 405 on PATCH, …).
     pub async fn remember(&self, id: ProviderId, key: &str, value: &Value) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let sql = "SELECT remembered FROM providers WHERE id = $1";
+        let sql = "UPDATE providers SET remembered = remembered WHERE id = $1 RETURNING remembered";
         if let Some(row) = sqlx::query(sql).bind(id.to_string()).fetch_optional(&mut *tx).await? {
             let mut remembered: Map<String, Value> = document(&row, "providers", "remembered")?;
             remembered.insert(key.to_owned(), value.clone());
@@ -210,9 +210,8 @@ impl Store {
             .bind(self.now_ms())
             .execute(&mut *tx)
             .await?;
-        if before.is_some() {
-            touch_users_of(&mut tx, &mapping.name, self.now_ms()).await?;
-        }
+        // A new one, too: a provider may have named it before it was there.
+        touch_users_of(&mut tx, &mapping.name, self.now_ms()).await?;
         tx.commit().await?;
         self.fire(Signal::Providers).await?;
         Ok(if before.is_some() { ProviderChange::Updated } else { ProviderChange::Created })

@@ -77,18 +77,22 @@ impl Store {
         Ok(count.unsigned_abs())
     }
 
-    /// Objects that are dirty, due, held by nobody and not in a queue; leavers first.
-    pub async fn owed(&self, provider: ProviderId, limit: i64) -> Result<Vec<Owed>, StoreError> {
+    /// Objects that are dirty, due, held by nobody and not in a queue; leavers first. While a run is going
+    /// it is `since` its start: what was dirty before is the run's own.
+    pub async fn owed(&self, provider: ProviderId, since_ms: Option<i64>, limit: i64) -> Result<Vec<Owed>, StoreError> {
         let now = self.now_ms();
         let sql = "SELECT l.resource_id AS resource_id, l.kind AS kind, l.attempts AS attempts, \
              CASE WHEN l.wanted <> 'yes' OR r.active = 0 THEN 1 ELSE 0 END AS leaving \
              FROM links l LEFT JOIN resources r ON r.id = l.resource_id \
              WHERE l.provider_id = $1 AND l.dirty = 1 AND l.due_at <= $2 AND l.lease_until <= $2 \
-             AND l.state <> 'parked' AND l.held_by IS NULL AND (l.queued_at IS NULL OR l.queued_at <= $3) ORDER BY 4 DESC, l.kind DESC, l.resource_id LIMIT $4";
+             AND l.state <> 'parked' AND l.held_by IS NULL AND (l.queued_at IS NULL OR l.queued_at <= $3) \
+             AND (l.marked_at > $4 OR l.wanted <> 'yes' OR l.attempts > 0) \
+             ORDER BY 4 DESC, l.kind DESC, l.resource_id LIMIT $5";
         let rows = sqlx::query(sql)
             .bind(provider.to_string())
             .bind(now)
             .bind(now - QUEUED_FOR_LOST_MS)
+            .bind(since_ms.unwrap_or(-1))
             .bind(limit)
             .fetch_all(self.read())
             .await?;

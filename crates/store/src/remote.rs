@@ -143,7 +143,7 @@ impl Store {
         }
         let texts = self.dialect().texts(2);
         let sql = statement(format!(
-            "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $3, due_at = 0, sent_digest = NULL \
+            "UPDATE links SET dirty = 1, marked = marked + 1, due_at = 0, sent_digest = NULL \
              WHERE provider_id = $1 AND resource_id IN (SELECT b.id FROM {texts}) AND lease_until <= $3"
         ));
         let done = sqlx::query(sql)

@@ -49,8 +49,28 @@ impl Dialect {
 }
 
 /// The JSON parameter of a batch. What is serialised here are our own plain structs.
+///
+/// U+0000, which PostgreSQL cannot hold, was refused at the door of the directory; what is left comes in
+/// the words of providers, and must not stop a whole task from being recorded.
 pub(crate) fn json<T: Serialize + ?Sized>(batch: &T) -> String {
-    serde_json::to_string(batch).unwrap_or_else(|_| "[]".to_owned())
+    let text = serde_json::to_string(batch).unwrap_or_else(|_| "[]".to_owned());
+    if text.contains(NUL) { without_nul(&text) } else { text }
+}
+
+/// How JSON writes U+0000.
+const NUL: &str = r"\u0000";
+
+/// Puts U+FFFD in place of U+0000; a backslash that is itself escaped is no beginning of it.
+fn without_nul(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        clean.push_str(&rest[..at]);
+        let escape = if rest[at..].starts_with(NUL) { NUL.len() } else { 2 };
+        clean.push_str(if escape == 2 { &rest[at..at + 2] } else { "\u{fffd}" });
+        rest = &rest[at + escape..];
+    }
+    clean + rest
 }
 
 /// A statement composed of our own fragments; values travel as parameters only.
@@ -87,4 +107,22 @@ pub(crate) fn document<T: serde::de::DeserializeOwned>(
 ) -> Result<T, StoreError> {
     let text: String = row.try_get(column)?;
     serde_json::from_str(&text).map_err(|error| StoreError::unreadable(table, format!("column `{column}`: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::json;
+
+    #[test]
+    fn nul_is_replaced_and_nothing_else() {
+        let cases = [
+            ("a\0b", "\"a\u{fffd}b\""),
+            (r"\u0000", r#""\\u0000""#),
+            ("\\\\\0", "\"\\\\\\\\\u{fffd}\""),
+            ("ä\n\0ü\"", "\"ä\\n\u{fffd}ü\\\"\""),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(json(text), expected);
+        }
+    }
 }

@@ -1,2 +1,321 @@
-//! To come.
-pub async fn run() {}
+//! Consuming: one subscription for each provider and lane, following the list of providers. The only
+//! place that acknowledges, and it does so last.
+
+use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use scimfleet_core::ports::{Consumer, Delivery, Heartbeat, Source, TRACEPARENT_HEADER};
+use scimfleet_core::state::ProviderState;
+use scimfleet_core::task::{Lane, Task};
+use scimfleet_core::{ProviderName, ResourceId};
+use scimfleet_runtime::Drain;
+use scimfleet_runtime::metrics::TASK_SECONDS;
+use scimfleet_store::{Signal, StoreError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+use tracing::Instrument;
+
+use crate::Worker;
+use crate::task::{TaskOutcome, process};
+
+/// The list of providers is looked at this often even if no signal came.
+const PROVIDERS_EVERY: Duration = Duration::from_secs(5);
+/// How often a worker says that it lives, and how long that holds.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
+const HEARTBEAT_TTL: Duration = Duration::from_secs(15);
+/// The wait before a subscription is tried again, or the database asked again.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Consumes until the drain begins, then finishes what is in hand.
+pub async fn run(worker: Worker) {
+    let drain = worker.drain.clone();
+    let shared = Arc::new(Shared::new(worker));
+    let heart = tokio::spawn(beat(shared.clone(), drain.clone()));
+    let probe = tokio::spawn(crate::probe::run(shared.worker.clone(), drain.clone()));
+    let mut signal = shared.worker.store.signals().subscribe(Signal::Providers);
+    let mut subscriptions: HashMap<Source, JoinHandle<()>> = HashMap::new();
+    while !drain.is_begun() {
+        match wanted(&shared.worker).await {
+            Ok(wanted) => follow(&shared, &drain, &mut subscriptions, &wanted),
+            Err(error) => tracing::warn!(error = %error, "the list of providers could not be read"),
+        }
+        tokio::select! {
+            _ = signal.changed() => {}
+            () = tokio::time::sleep(PROVIDERS_EVERY) => {}
+            () = drain.begun() => {}
+        }
+    }
+    futures::future::join_all(subscriptions.into_values()).await;
+    heart.abort();
+    probe.abort();
+}
+
+/// Every lane of every provider that may get work. Leavers are consumed even where a provider is set
+/// aside, so that nothing is published into a queue that nobody reads.
+async fn wanted(worker: &Worker) -> Result<HashSet<Source>, StoreError> {
+    let providers = worker.store.providers().await?;
+    Ok(providers
+        .into_iter()
+        .filter(|row| row.state != ProviderState::Disabled)
+        .flat_map(|row| Lane::ALL.iter().map(move |lane| Source::Tasks(row.settings.name.clone(), *lane)))
+        .collect())
+}
+
+fn follow(
+    shared: &Arc<Shared>,
+    drain: &Drain,
+    subscriptions: &mut HashMap<Source, JoinHandle<()>>,
+    wanted: &HashSet<Source>,
+) {
+    subscriptions.retain(|source, handle| {
+        let keep = wanted.contains(source) && !handle.is_finished();
+        if !keep {
+            handle.abort();
+        }
+        keep
+    });
+    for source in wanted {
+        if let Source::Tasks(provider, lane) = source
+            && !subscriptions.contains_key(source)
+        {
+            let one =
+                Subscription { shared: shared.clone(), drain: drain.clone(), provider: provider.clone(), lane: *lane };
+            subscriptions.insert(source.clone(), tokio::spawn(one.run()));
+        }
+    }
+}
+
+/// What all subscriptions of a process share.
+struct Shared {
+    worker: Worker,
+    tasks: Arc<Semaphore>,
+    sync: Arc<Semaphore>,
+    leavers: Arc<Semaphore>,
+    in_flight: AtomicU32,
+    done: AtomicU64,
+    started_at_ms: i64,
+}
+
+impl Shared {
+    fn new(worker: Worker) -> Self {
+        let limits = worker.limits;
+        let tasks = limits.tasks_in_flight.max(1);
+        Self {
+            started_at_ms: worker.store.now_ms(),
+            tasks: Arc::new(Semaphore::new(tasks)),
+            // A change never waits behind full syncs only.
+            sync: Arc::new(Semaphore::new(tasks.saturating_sub(1).max(1))),
+            leavers: Arc::new(Semaphore::new(limits.leavers_reserved)),
+            in_flight: AtomicU32::new(0),
+            done: AtomicU64::new(0),
+            worker,
+        }
+    }
+
+    /// Waits for a place. Leavers have places of their own besides the common ones.
+    async fn place(&self, lane: Lane) -> Vec<OwnedSemaphorePermit> {
+        let common = self.tasks.clone().acquire_owned();
+        let permits = match lane {
+            Lane::Leavers => tokio::select! {
+                biased;
+                own = self.leavers.clone().acquire_owned() => vec![own],
+                common = common => vec![common],
+            },
+            Lane::Changes => vec![common.await],
+            Lane::Sync => vec![self.sync.clone().acquire_owned().await, common.await],
+        };
+        permits.into_iter().flatten().collect()
+    }
+}
+
+/// One queue that is consumed.
+struct Subscription {
+    shared: Arc<Shared>,
+    drain: Drain,
+    provider: ProviderName,
+    lane: Lane,
+}
+
+impl Subscription {
+    async fn run(self) {
+        let source = Source::Tasks(self.provider.clone(), self.lane);
+        while !self.drain.is_begun() {
+            let queue = &self.shared.worker.queue;
+            let consumer = match queue.declare_provider(&self.provider).await {
+                Ok(()) => queue.consume(&source).await,
+                Err(error) => Err(error),
+            };
+            match consumer {
+                Ok(consumer) => self.consume(consumer).await,
+                Err(error) => {
+                    tracing::warn!(provider = %self.provider, lane = %self.lane, error = %error, "could not subscribe; tried again");
+                    self.rest().await;
+                }
+            }
+        }
+    }
+
+    async fn rest(&self) {
+        tokio::select! {
+            () = tokio::time::sleep(TRY_AGAIN_AFTER) => {}
+            () = self.drain.begun() => {}
+        }
+    }
+
+    async fn consume(&self, mut consumer: Box<dyn Consumer>) {
+        loop {
+            let delivery = tokio::select! {
+                delivery = consumer.next() => delivery,
+                () = self.drain.begun() => break,
+            };
+            let Some(delivery) = delivery else { break };
+            let place = tokio::select! {
+                place = self.shared.place(self.lane) => place,
+                () = self.drain.begun() => break,
+            };
+            let held = self.deliver(delivery).await;
+            drop(place);
+            if let Some(delivery) = held {
+                return self.hold(consumer, delivery).await;
+            }
+        }
+        consumer.cancel().await;
+    }
+
+    /// Database trouble (R32): deliveries stop, what is in hand stays in hand until the database answers;
+    /// only then it goes back. A nack now would come straight back.
+    async fn hold(&self, mut consumer: Box<dyn Consumer>, delivery: Delivery) {
+        consumer.cancel().await;
+        while !self.drain.is_begun() && self.shared.worker.store.healthy().await.is_err() {
+            self.rest().await;
+        }
+        drop(delivery);
+        drop(consumer);
+    }
+
+    /// Works on one delivery and settles it; gives it back when it must be held.
+    async fn deliver(&self, delivery: Delivery) -> Option<Delivery> {
+        let task = match Task::decode(&delivery.body) {
+            Ok(task) => task,
+            Err(error) => {
+                tracing::error!(provider = %self.provider, reason = %error, "a message was dead-lettered");
+                settle(delivery.dead_letter(&error.to_string()).await);
+                return None;
+            }
+        };
+        let span = tracing::info_span!("task", task = %task.task, run = task.run.map(tracing::field::display),
+            provider = %task.provider, lane = %task.lane);
+        let began = Instant::now();
+        self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
+        let traceparent = delivery.headers.get(TRACEPARENT_HEADER).cloned();
+        let outcome = self.work(&task, traceparent).instrument(span).await;
+        self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.shared.done.fetch_add(1, Ordering::Relaxed);
+        metrics::histogram!(TASK_SECONDS, "provider" => task.provider.to_string(), "lane" => task.lane.as_str())
+            .record(began.elapsed().as_secs_f64());
+        match outcome {
+            TaskOutcome::Completed => settle(delivery.ack().await),
+            TaskOutcome::Discarded(reason) => {
+                tracing::error!(provider = %task.provider, task = %task.task, reason, "a message was dead-lettered");
+                settle(delivery.dead_letter(&reason).await);
+            }
+            TaskOutcome::Held(reason) => {
+                tracing::warn!(provider = %task.provider, task = %task.task, reason, "the database is in trouble; the task is held");
+                return Some(delivery);
+            }
+        }
+        None
+    }
+
+    /// A panic is an outcome: the object that causes it is parked, its neighbours are not (hazard 11).
+    async fn work(&self, task: &Task, traceparent: Option<String>) -> TaskOutcome {
+        let worker = &self.shared.worker;
+        let whole = AssertUnwindSafe(process(worker, task, traceparent.clone())).catch_unwind().await;
+        let Err(panic) = whole else { return whole.unwrap_or(TaskOutcome::Completed) };
+        tracing::error!(reason = words_of(panic.as_ref()), "a task panicked; its objects are worked on one by one");
+        for object in &task.objects {
+            let single = Task::new(
+                task.task,
+                None,
+                task.provider.clone(),
+                task.kind,
+                task.lane,
+                task.cause,
+                vec![object.clone()],
+            );
+            let one = AssertUnwindSafe(process(worker, &single, traceparent.clone())).catch_unwind().await;
+            match one {
+                Ok(TaskOutcome::Held(reason)) => return TaskOutcome::Held(reason),
+                Ok(_) => {}
+                Err(panic) => {
+                    let words = format!("working on it panicked: {}", words_of(panic.as_ref()));
+                    if let Err(error) = self.park(object, &words).await {
+                        return TaskOutcome::Held(error.to_string());
+                    }
+                }
+            }
+        }
+        match self.close(task).await {
+            Ok(()) => TaskOutcome::Completed,
+            Err(error) => TaskOutcome::Held(error.to_string()),
+        }
+    }
+
+    async fn park(&self, object: &ResourceId, words: &str) -> Result<(), StoreError> {
+        let store = &self.shared.worker.store;
+        match store.provider(&self.provider).await? {
+            Some(row) => store.park(row.id, object, words).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn close(&self, task: &Task) -> Result<(), StoreError> {
+        if task.run.is_none() {
+            return Ok(());
+        }
+        let worker = self.shared.worker.name.clone();
+        let counts = scimfleet_store::Counts::default();
+        let close = scimfleet_store::TaskClose::Done { task: task.task, counts, worker };
+        self.shared.worker.store.close_run_task(&close).await
+    }
+}
+
+fn settle(result: Result<(), scimfleet_core::ports::QueueError>) {
+    if let Err(error) = result {
+        // Recorded is recorded: the redelivery finds nothing left to do.
+        tracing::debug!(error = %error, "a delivery could not be settled; it comes again");
+    }
+}
+
+fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no words".to_owned())
+}
+
+/// Says every few seconds that this worker lives.
+async fn beat(shared: Arc<Shared>, drain: Drain) {
+    loop {
+        let beat = Heartbeat {
+            worker: shared.worker.name.clone(),
+            host: hostname(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at_ms: shared.started_at_ms,
+            tasks_in_flight: shared.in_flight.load(Ordering::Relaxed),
+            tasks_done: shared.done.load(Ordering::Relaxed),
+            draining: drain.is_begun(),
+        };
+        if let Err(error) = shared.worker.coordination.heartbeat(&beat, HEARTBEAT_TTL).await {
+            tracing::debug!(error = %error, "no heartbeat");
+        }
+        tokio::time::sleep(HEARTBEAT_EVERY).await;
+    }
+}
+
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
+}

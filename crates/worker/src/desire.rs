@@ -47,7 +47,7 @@ pub enum Desire {
 
 /// Why nothing could be evaluated. It is nobody's data that is wrong.
 #[derive(Debug, thiserror::Error)]
-pub enum DesireError {
+pub(crate) enum DesireError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -57,7 +57,7 @@ pub enum DesireError {
 }
 
 /// Evaluates objects of one kind in one round trip; the answers come in their order.
-pub async fn desires(
+pub(crate) async fn desires(
     store: &Store,
     evaluator: &Evaluator,
     provider: &Provider,
@@ -72,7 +72,7 @@ pub async fn desires(
 }
 
 /// The raw results, one per expression and object: also for previews.
-pub async fn evaluate(
+pub(crate) async fn evaluate(
     store: &Store,
     evaluator: &Evaluator,
     provider: &Provider,

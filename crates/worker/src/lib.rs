@@ -6,6 +6,7 @@ mod consume;
 mod desire;
 mod observe;
 pub mod preview;
+mod probe;
 mod provider;
 mod task;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use scimfleet_core::ports::{Coordination, Queue};
 use scimfleet_expression::Evaluator;
+use scimfleet_runtime::Drain;
 use scimfleet_scim_client::Egress;
 use scimfleet_store::Store;
 
@@ -50,4 +52,6 @@ pub struct Worker {
     pub name: String,
     /// Providers as they are configured now, with their clients.
     pub providers: Providers,
+    /// When it ends.
+    pub drain: Drain,
 }

@@ -43,7 +43,10 @@ impl Session<'_> {
         self.back_in_service().await?;
         let kind = self.task.kind;
         if kind == ResourceKind::Group && !self.provider.profile.groups {
-            self.worker.store.note_listing(run, kind.as_str(), &json!({ "complete": false, "note": "no groups there" })).await?;
+            self.worker
+                .store
+                .note_listing(run, kind.as_str(), &json!({ "complete": false, "note": "no groups there" }))
+                .await?;
             return self.close_observing(Counts::default()).await;
         }
         let Some(position) = self.worker.store.task_position(self.task.task).await? else { return Ok(()) };
@@ -205,8 +208,11 @@ impl Session<'_> {
             let page = store.accounts_after(provider, kind, after.as_ref(), 1000).await?;
             let Some((last, _)) = page.last() else { return Ok(missing) };
             after = Some(last.clone());
-            let gone: Vec<ResourceId> =
-                page.iter().filter(|(_, account)| !saved.ours.contains(&hash(account))).map(|(id, _)| id.clone()).collect();
+            let gone: Vec<ResourceId> = page
+                .iter()
+                .filter(|(_, account)| !saved.ours.contains(&hash(account)))
+                .map(|(id, _)| id.clone())
+                .collect();
             missing += store.mark_missing(provider, &gone).await?;
         }
     }

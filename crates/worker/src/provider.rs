@@ -181,9 +181,8 @@ impl Providers {
     ) -> Result<ScimClient, ProviderError> {
         let settings = &row.settings;
         let wrong = |reason: String| ProviderError::Settings { provider: settings.name.clone(), reason };
-        let secret = secret.ok_or_else(|| {
-            wrong(format!("it has no token; run `scimfleet providers set-token {}`", settings.name))
-        })?;
+        let secret = secret
+            .ok_or_else(|| wrong(format!("it has no token; run `scimfleet providers set-token {}`", settings.name)))?;
         let authorization = match &settings.auth {
             AuthMethod::Bearer => Authorization::Bearer(secret),
             AuthMethod::Basic { username } => Authorization::Basic { username: username.clone(), password: secret },
@@ -260,19 +259,14 @@ fn profile_of(row: &ProviderRow) -> Result<(Profile, SchemaSet), ProviderError> 
 }
 
 /// A provider's mappings of one kind, in the order of their names.
-fn expressions(
-    row: &ProviderRow,
-    stored: &[MappingRow],
-    kind: ResourceKind,
-) -> Result<Vec<Expression>, ProviderError> {
+fn expressions(row: &ProviderRow, stored: &[MappingRow], kind: ResourceKind) -> Result<Vec<Expression>, ProviderError> {
     let mut found = Vec::new();
     for name in &row.settings.mappings {
-        let mapping = stored.iter().find(|mapping| mapping.text.name == *name).ok_or_else(|| {
-            ProviderError::Settings {
+        let mapping =
+            stored.iter().find(|mapping| mapping.text.name == *name).ok_or_else(|| ProviderError::Settings {
                 provider: row.settings.name.clone(),
                 reason: format!("mapping `{name}` does not exist; define it in the fleet file and apply that"),
-            }
-        })?;
+            })?;
         if mapping.text.resource == kind {
             let source = Arc::from(mapping.text.expression.as_str());
             found.push(Expression { name: name.clone(), kind, source });

@@ -182,6 +182,18 @@ impl Store {
         Ok((closure?, unknown))
     }
 
+    /// Users among these resources, and users inside those of them that are groups.
+    pub async fn users_under(&self, resources: &[ResourceId]) -> Result<Vec<ResourceId>, StoreError> {
+        let texts = self.dialect().texts(1);
+        let sql = statement(format!(
+            "WITH RECURSIVE down(id) AS (SELECT b.id FROM {texts} UNION \
+               SELECT m.member_id FROM down JOIN memberships m ON m.group_id = down.id) \
+             SELECT r.id AS id FROM down JOIN resources r ON r.id = down.id WHERE r.kind = 'user'"
+        ));
+        let rows = sqlx::query(sql).bind(json(resources)).fetch_all(self.read()).await?;
+        rows.iter().map(|row| word(row, "resources", "id")).collect()
+    }
+
     /// Which of these resources are direct members of one of these groups.
     pub async fn members_among(
         &self,

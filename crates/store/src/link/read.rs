@@ -188,6 +188,20 @@ impl Store {
         Ok(done.rows_affected())
     }
 
+    /// Parks an object that nobody could work on, whoever holds it.
+    pub async fn park(&self, provider: ProviderId, resource: &ResourceId, words: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE links SET state = 'parked', park_reason = 'exhausted', last_error = $3, dirty = 0, \
+             lease_until = 0, lease_holder = NULL, updated_at = $4 WHERE provider_id = $1 AND resource_id = $2";
+        sqlx::query(sql)
+            .bind(provider.to_string())
+            .bind(resource.as_str())
+            .bind(words)
+            .bind(self.now_ms())
+            .execute(&self.inner.write)
+            .await?;
+        Ok(())
+    }
+
     /// Parked objects get another chance; of one provider, or one object, if given. Returns how many.
     pub async fn retry_parked(
         &self,

@@ -11,6 +11,7 @@ use sqlx::{AnyConnection, Row};
 use super::waits::{wait_for, wake};
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::lock::{Lock, past_deadlocks};
 use crate::log::{LogEntry, write_log};
 use crate::run::task::{TaskClose, close_task};
 use crate::signal::Signal;
@@ -124,9 +125,19 @@ const RESULT: [Column; 17] = [
 impl Store {
     /// Records a task in one transaction. Nothing is acknowledged before this returned.
     pub async fn record(&self, provider: ProviderId, record: &TaskRecord) -> Result<Recorded, StoreError> {
+        past_deadlocks(|| self.record_once(provider, record)).await
+    }
+
+    async fn record_once(&self, provider: ProviderId, record: &TaskRecord) -> Result<Recorded, StoreError> {
         let now = self.now_ms();
         let dialect = self.dialect();
         let mut tx = self.begin().await?;
+        // Taken before any row is locked, so that waiting for it cannot close a circle.
+        if !record.waits.is_empty() {
+            Lock::Waiting(provider).take(&mut tx, dialect).await?;
+        } else if !record.arrived.is_empty() {
+            Lock::Arriving(provider).take(&mut tx, dialect).await?;
+        }
         let mut recorded = update_links(&mut tx, dialect, provider, &record.results, now).await?;
         empty_groups(&mut tx, dialect, provider, &record.emptied).await?;
         write_memberships(&mut tx, dialect, provider, &record.memberships, &recorded.stale).await?;
@@ -134,7 +145,7 @@ impl Store {
         mark_again(&mut tx, dialect, provider, &there, now).await?;
         recorded.again.extend(there);
         let arrived: Vec<&ResourceId> = record.arrived.iter().collect();
-        recorded.woken = wake(&mut tx, dialect, provider, &arrived, now).await?;
+        recorded.woken = wake(&mut tx, dialect, provider, &arrived).await?;
         write_log(&mut tx, dialect, provider, &record.log, now).await?;
         let phase_ended = match &record.close {
             Some(close) => close_task(&mut tx, close, now).await?,

@@ -1,5 +1,6 @@
-//! Who waits for whom (R24). Both sides lock the needed link's row, so no wake-up is lost: the one that
-//! waits inserts first and then locks, the one that arrives locks (by updating) and then reads.
+//! Who waits for whom (R24). Whoever will wait is alone at the provider ([`crate::lock::Lock::Waiting`]):
+//! everybody who arrived before has committed and is seen, everybody who arrives later sees who waits. So
+//! no wake-up is lost, and the two never lock each other's links.
 
 use scimfleet_core::{ProviderId, ResourceId};
 use serde::Serialize;
@@ -32,21 +33,21 @@ pub(crate) async fn wait_for(
     ));
     sqlx::query(sql).bind(provider.to_string()).bind(json(&rows)).execute(&mut *tx).await?;
     let sql = statement(format!(
-        "UPDATE links SET updated_at = links.updated_at WHERE provider_id = $1 AND resource_id IN \
-         (SELECT b.needed_id FROM {batch}) AND remote_id IS NOT NULL RETURNING resource_id"
+        "SELECT resource_id FROM links WHERE provider_id = $1 AND resource_id IN \
+         (SELECT b.needed_id FROM {batch}) AND remote_id IS NOT NULL"
     ));
     let there = sqlx::query(sql).bind(provider.to_string()).bind(json(&rows)).fetch_all(&mut *tx).await?;
     let there: Vec<ResourceId> = there.iter().map(|row| word(row, "links", "resource_id")).collect::<Result<_, _>>()?;
     Ok(waits.iter().filter(|(_, needed)| there.contains(needed)).map(|(waiting, _)| waiting.clone()).collect())
 }
 
-/// Wakes whoever waited for `arrived`; their links are marked. Returns who was woken.
+/// Wakes whoever waited for `arrived`; their links are marked, and keep the time since when they wait.
+/// Returns who was woken.
 pub(crate) async fn wake(
     tx: &mut AnyConnection,
     dialect: Dialect,
     provider: ProviderId,
     arrived: &[&ResourceId],
-    now: i64,
 ) -> Result<Vec<ResourceId>, StoreError> {
     if arrived.is_empty() {
         return Ok(Vec::new());
@@ -62,10 +63,10 @@ pub(crate) async fn wake(
     woken.dedup();
     if !woken.is_empty() {
         let sql = statement(format!(
-            "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $3 WHERE provider_id = $1 \
+            "UPDATE links SET dirty = 1, marked = marked + 1 WHERE provider_id = $1 \
              AND resource_id IN (SELECT b.id FROM {texts})"
         ));
-        sqlx::query(sql).bind(provider.to_string()).bind(json(&woken)).bind(now).execute(&mut *tx).await?;
+        sqlx::query(sql).bind(provider.to_string()).bind(json(&woken)).execute(&mut *tx).await?;
     }
     Ok(woken)
 }

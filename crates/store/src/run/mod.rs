@@ -116,6 +116,13 @@ impl Store {
         Ok((done.rows_affected() == 1).then_some(id))
     }
 
+    /// Whether a slot was taken, by a run or by a skipped one.
+    pub async fn has_slot(&self, provider: ProviderId, slot: i64) -> Result<bool, StoreError> {
+        let sql = "SELECT CAST(count(*) AS BIGINT) FROM runs WHERE provider_id = $1 AND kind = 'full' AND slot = $2";
+        let count: i64 = sqlx::query_scalar(sql).bind(provider.to_string()).bind(slot).fetch_one(self.read()).await?;
+        Ok(count > 0)
+    }
+
     /// The queued run of a provider, if any.
     pub async fn queued_run(&self, provider: ProviderId) -> Result<Option<RunId>, StoreError> {
         let sql = "SELECT id FROM runs WHERE provider_id = $1 AND state = 'queued'";

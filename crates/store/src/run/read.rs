@@ -115,6 +115,15 @@ impl Store {
             .collect()
     }
 
+    /// The run of a provider that is going now, if any.
+    pub async fn running(&self, provider: ProviderId) -> Result<Option<RunRow>, StoreError> {
+        let sql = statement(format!(
+            "SELECT {COLUMNS} FROM runs WHERE provider_id = $1 \
+             AND state IN ('observing', 'users', 'groups', 'references', 'clean-up')"
+        ));
+        sqlx::query(sql).bind(provider.to_string()).fetch_optional(self.read()).await?.as_ref().map(run_row).transpose()
+    }
+
     /// The state of a run, quickly: workers ask before each task.
     pub async fn run_state(&self, run: RunId) -> Result<Option<RunState>, StoreError> {
         let row = sqlx::query("SELECT state FROM runs WHERE id = $1")

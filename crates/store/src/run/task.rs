@@ -128,12 +128,18 @@ pub(crate) async fn close_task(tx: &mut AnyConnection, close: &TaskClose, now: i
             (task, counts, worker)
         }
     };
-    // The no-op update locks the row, so that two deliveries of one task add up one after the other.
-    let sql = "UPDATE run_tasks SET state = state WHERE id = $1 AND state = 'open' RETURNING counts, run_id";
+    let sql = "SELECT run_id FROM run_tasks WHERE id = $1 AND state = 'open'";
+    let Some(run) = sqlx::query_scalar::<_, String>(sql).bind(task.to_string()).fetch_optional(&mut *tx).await? else {
+        return Ok(false);
+    };
+    // The no-op updates lock: the run first, as whoever ends it does, so that the two never wait for each
+    // other; then the task, so that two deliveries of one task add up one after the other.
+    let sql = "UPDATE runs SET open_tasks = open_tasks WHERE id = $1";
+    sqlx::query(sql).bind(run.as_str()).execute(&mut *tx).await?;
+    let sql = "UPDATE run_tasks SET state = state WHERE id = $1 AND state = 'open' RETURNING counts";
     let Some(row) = sqlx::query(sql).bind(task.to_string()).fetch_optional(&mut *tx).await? else {
         return Ok(false);
     };
-    let run: String = row.try_get("run_id")?;
     let mut sum: Counts = read_counts(&row)?;
     sum.add(counts);
     match close {

@@ -106,9 +106,10 @@ impl Attempt {
 
     /// Whether the provider must be asked for anything.
     pub(crate) fn writes(&self) -> bool {
-        let planned = self.plan.as_ref().is_some_and(|plan| {
-            !matches!(plan.operation, scimfleet_core::plan::Operation::Nothing(_))
-        });
+        let planned = self
+            .plan
+            .as_ref()
+            .is_some_and(|plan| !matches!(plan.operation, scimfleet_core::plan::Operation::Nothing(_)));
         self.outcome.is_none() && (planned || self.members.differ() || self.is_suspect())
     }
 
@@ -134,9 +135,7 @@ impl Attempt {
     pub(crate) fn log_write(&mut self, write: &Write<'_>, result: &Result<Answer, ScimError>, removal: i64) {
         let (outcome, status, detail) = match result {
             Ok(answer) => ("done".to_owned(), Some(i64::from(answer.status)), None),
-            Err(error) => {
-                (error.class().as_str().to_owned(), error.status().map(i64::from), Some(error.to_string()))
-            }
+            Err(error) => (error.class().as_str().to_owned(), error.status().map(i64::from), Some(error.to_string())),
         };
         self.requests.request(write.method, 1);
         self.log.push(LogEntry {

@@ -148,10 +148,12 @@ impl Session<'_> {
         let mut accounts = Vec::new();
         while let Some(page) = lister.next_page(Projection::Except("members"), &self.context).await? {
             attempt.requests.request("GET", 1);
-            accounts.extend(page.resources.iter().filter_map(|document| account_of(kind, document)).filter(|account| {
-                account.external_id.is_some() && account.external_id == sought.external_id
-                    || account.name_key.as_deref() == Some(&sought.name_key)
-            }));
+            accounts.extend(page.resources.iter().filter_map(|document| account_of(kind, document)).filter(
+                |account| {
+                    account.external_id.is_some() && account.external_id == sought.external_id
+                        || account.name_key.as_deref() == Some(&sought.name_key)
+                },
+            ));
         }
         match lister.listing() {
             Some(Listing::Incomplete(reason)) if accounts.is_empty() && attempt.has_open_intent() => {

@@ -117,13 +117,7 @@ async fn broken(worker: &Worker, task: &Task, error: &TaskError) -> TaskOutcome 
 }
 
 pub(crate) fn run_error(code: &str, message: &str) -> RunError {
-    RunError {
-        code: code.to_owned(),
-        message: message.to_owned(),
-        object: None,
-        mapping: None,
-        violations: Vec::new(),
-    }
+    RunError { code: code.to_owned(), message: message.to_owned(), object: None, mapping: None, violations: Vec::new() }
 }
 
 async fn work(worker: &Worker, task: &Task, traceparent: Option<String>) -> Result<TaskOutcome, TaskError> {
@@ -259,13 +253,7 @@ impl Session<'_> {
         let (kind, standing) = (attempt.link.kind, attempt.standing());
         let leaving = match (attempt.link.wanted, &attempt.desired) {
             (Wanted::Yes, Some(desired)) => {
-                return Some(plan_wanted(
-                    kind,
-                    &desired.document,
-                    standing,
-                    settings.leavers,
-                    &self.provider.profile,
-                ));
+                return Some(plan_wanted(kind, &desired.document, standing, settings.leavers, &self.provider.profile));
             }
             (Wanted::Deleted, _) | (Wanted::Yes, None) => Leaving::Deleted,
             (Wanted::OutOfScope, _) => Leaving::OutOfScope,
@@ -281,7 +269,8 @@ impl Session<'_> {
         }
         attempts.iter().find_map(|attempt| match &attempt.outcome {
             Some(Outcome::Invalid(data)) => {
-                let name = attempt.resource.as_ref().map_or_else(|| attempt.id().to_string(), |row| row.name().to_owned());
+                let name =
+                    attempt.resource.as_ref().map_or_else(|| attempt.id().to_string(), |row| row.name().to_owned());
                 Some((name, data.clone()))
             }
             _ => None,
@@ -296,8 +285,7 @@ impl Session<'_> {
 
     async fn stop_run(&self, (object, data): (String, InvalidData)) -> Result<(), StoreError> {
         let Some(run) = self.task.run else { return Ok(()) };
-        let violations =
-            data.violations.iter().filter_map(|violation| serde_json::to_value(violation).ok()).collect();
+        let violations = data.violations.iter().filter_map(|violation| serde_json::to_value(violation).ok()).collect();
         let error = RunError {
             code: "invalid".to_owned(),
             message: format!("{} `{object}`: {}", self.task.kind, data.message),
@@ -353,7 +341,8 @@ impl Session<'_> {
 
     async fn turn(&self) -> Result<(), Outcome> {
         loop {
-            if !self.tenure.allows_request() || self.health.is_tripped() {
+            let gives_up = self.worker.drain.give_up_token().is_cancelled();
+            if gives_up || !self.tenure.allows_request() || self.health.is_tripped() {
                 return Err(Outcome::NotBegun);
             }
             if let Some(wait) = self.throttled.lock().ok().and_then(|wait| *wait) {
@@ -427,7 +416,9 @@ impl Session<'_> {
                 let task = Task::new(id, None, provider, kind, Lane::Changes, Cause::Change, chunk.to_vec());
                 match self.worker.queue.publish(&[task], self.context.traceparent.as_deref()).await {
                     Ok(()) => store.mark_queued(self.provider.row.id, chunk).await?,
-                    Err(error) => tracing::debug!(error = %error, "the sweep publishes what could not be published now"),
+                    Err(error) => {
+                        tracing::debug!(error = %error, "the sweep publishes what could not be published now")
+                    }
                 }
             }
         }

@@ -136,8 +136,7 @@ impl Session<'_> {
 
     fn match_words(&self) -> String {
         let settings = &self.provider.row.settings;
-        let words: Vec<String> =
-            settings.match_order.iter().map(|attribute| format!("{attribute:?}")).collect();
+        let words: Vec<String> = settings.match_order.iter().map(|attribute| format!("{attribute:?}")).collect();
         words.join(", ")
     }
 
@@ -159,8 +158,7 @@ impl Session<'_> {
         let Some(desired) = attempt.desired.take() else { return Outcome::Again("nothing desired".to_owned()) };
         let settings = &self.provider.row.settings;
         let kind = attempt.link.kind;
-        let plan =
-            plan_wanted(kind, &desired.document, attempt.standing(), settings.leavers, &self.provider.profile);
+        let plan = plan_wanted(kind, &desired.document, attempt.standing(), settings.leavers, &self.provider.profile);
         let idle = matches!(plan.operation, Operation::Nothing(_)) && !attempt.members.differ();
         attempt.desired = Some(desired);
         match self.update(attempt, &plan).await {

@@ -141,9 +141,7 @@ impl Session<'_> {
             ownership: attempt.account.ownership,
             version: attempt.account.version.clone(),
             sent_digest: attempt.account.sent_digest.clone(),
-            sent_document: attempt.account.sent.as_ref().map(|sent| {
-                serde_json::to_string(sent).unwrap_or_default()
-            }),
+            sent_document: attempt.account.sent.as_ref().map(|sent| serde_json::to_string(sent).unwrap_or_default()),
             synced_generation: if counted { synced } else { attempt.link.synced_generation },
             still_dirty: fate.still_dirty,
             attempts: fate.attempts,

@@ -1,0 +1,112 @@
+//! Cutting a phase into tasks of up to 100 objects.
+
+use scimfleet_core::state::RunState;
+use scimfleet_core::task::{Cause, Lane, OBJECTS_PER_TASK_MAX};
+use scimfleet_core::{ResourceId, ResourceKind, RunId, TaskId};
+use scimfleet_store::{NewTask, ProviderRow, Share};
+use uuid::Uuid;
+
+use crate::{Scheduler, SchedulerError};
+
+/// Ids read from the database in one go.
+const PAGE: i64 = 5_000;
+
+impl Scheduler {
+    /// Opening a run: verdicts, what moved, the guard; then every leaver that is owed to the `leavers` lane
+    /// (R13), and one observing task per kind (R15).
+    pub(crate) async fn open(&self, run: RunId, provider: &ProviderRow) -> Result<Vec<NewTask>, SchedulerError> {
+        self.judge_everything(provider).await?;
+        self.store.mark_moved(provider.id).await?;
+        self.guard_leavers(provider, Some(run)).await?;
+        let mut tasks = self.leavers(provider).await?;
+        for kind in [ResourceKind::User, ResourceKind::Group] {
+            tasks.push(task(kind, Lane::Sync, Cause::Observe, Vec::new()));
+        }
+        Ok(tasks)
+    }
+
+    async fn leavers(&self, provider: &ProviderRow) -> Result<Vec<NewTask>, SchedulerError> {
+        let mut tasks = Vec::new();
+        for kind in [ResourceKind::User, ResourceKind::Group] {
+            let ids = self.dirty(provider, kind, Share::Leaving).await?;
+            tasks.extend(chunks(kind, Lane::Leavers, &ids));
+        }
+        Ok(tasks)
+    }
+
+    /// The tasks of a phase, and how many objects need none.
+    pub(crate) async fn cut(
+        &self,
+        provider: &ProviderRow,
+        phase: RunState,
+    ) -> Result<(Vec<NewTask>, u64), SchedulerError> {
+        Ok(match phase {
+            RunState::Users => self.cut_kind(provider, ResourceKind::User).await?,
+            RunState::Groups => self.cut_kind(provider, ResourceKind::Group).await?,
+            RunState::References => (self.references(provider).await?, 0),
+            RunState::CleanUp => {
+                self.guard_leavers(provider, None).await?;
+                (self.leavers(provider).await?, 0)
+            }
+            _ => (Vec::new(), 0),
+        })
+    }
+
+    async fn cut_kind(
+        &self,
+        provider: &ProviderRow,
+        kind: ResourceKind,
+    ) -> Result<(Vec<NewTask>, u64), SchedulerError> {
+        let settled = self.store.count_settled(provider.id, kind).await?;
+        let ids = self.dirty(provider, kind, Share::Wanted).await?;
+        Ok((chunks(kind, Lane::Sync, &ids), settled))
+    }
+
+    /// What waited for others, and what moved on meanwhile.
+    async fn references(&self, provider: &ProviderRow) -> Result<Vec<NewTask>, SchedulerError> {
+        let mut tasks = Vec::new();
+        for kind in [ResourceKind::User, ResourceKind::Group] {
+            let ids = self.dirty(provider, kind, Share::Wanted).await?;
+            tasks.extend(chunks(kind, Lane::Sync, &ids));
+        }
+        Ok(tasks)
+    }
+
+    async fn dirty(
+        &self,
+        provider: &ProviderRow,
+        kind: ResourceKind,
+        share: Share,
+    ) -> Result<Vec<ResourceId>, SchedulerError> {
+        let mut ids: Vec<ResourceId> = Vec::new();
+        loop {
+            let page = self.store.dirty_after(provider.id, kind, share, ids.last(), PAGE).await?;
+            if page.is_empty() {
+                return Ok(ids);
+            }
+            ids.extend(page);
+        }
+    }
+}
+
+fn chunks(kind: ResourceKind, lane: Lane, ids: &[ResourceId]) -> Vec<NewTask> {
+    ids.chunks(OBJECTS_PER_TASK_MAX).map(|chunk| task(kind, lane, Cause::Full, chunk.to_vec())).collect()
+}
+
+fn task(kind: ResourceKind, lane: Lane, cause: Cause, objects: Vec<ResourceId>) -> NewTask {
+    NewTask { id: TaskId(Uuid::now_v7()), kind, lane, cause, objects }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_holds_a_hundred_objects_at_the_most() {
+        let ids: Vec<ResourceId> = (0..250).map(|n| ResourceId::parse(format!("u{n}")).unwrap()).collect();
+        let sizes: Vec<usize> =
+            chunks(ResourceKind::User, Lane::Sync, &ids).iter().map(|task| task.objects.len()).collect();
+        assert_eq!(sizes, [100, 100, 50]);
+        assert!(chunks(ResourceKind::User, Lane::Sync, &[]).is_empty());
+    }
+}
