@@ -55,6 +55,7 @@ CREATE TABLE providers (
     announced_at   BIGINT,
     remembered     TEXT NOT NULL,
     scope_due      BIGINT NOT NULL,
+    secret_at      BIGINT,
     created_at     BIGINT NOT NULL
 );
 

@@ -3,6 +3,7 @@
 use scimfleet_core::provider::{MappingText, ProviderSettings};
 use scimfleet_core::state::ProviderState;
 use scimfleet_core::{ProviderId, ProviderName, ResourceKind};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
@@ -35,6 +36,8 @@ pub struct ProviderRow {
     pub remembered: Map<String, Value>,
     /// Verdicts of the scope are old.
     pub scope_due: bool,
+    /// When its secret was set last, milliseconds since 1970.
+    pub secret_at_ms: Option<i64>,
 }
 
 impl ProviderRow {
@@ -64,8 +67,11 @@ pub enum ProviderChange {
     Unchanged,
 }
 
+/// The name of a provider's secret among the sealed ones.
+const PROVIDER_SECRET: &str = "auth";
+
 const COLUMNS: &str = "id, settings, generation, state, state_reason, state_since, announced, announced_at, \
-     remembered, scope_due";
+     remembered, scope_due, secret_at";
 
 fn provider_row(row: &AnyRow) -> Result<ProviderRow, StoreError> {
     let announced: Option<String> = row.try_get("announced")?;
@@ -80,6 +86,7 @@ fn provider_row(row: &AnyRow) -> Result<ProviderRow, StoreError> {
         announced_at_ms: row.try_get("announced_at")?,
         remembered: document(row, "providers", "remembered")?,
         scope_due: row.try_get::<i64, _>("scope_due")? != 0,
+        secret_at_ms: row.try_get("secret_at")?,
     })
 }
 
@@ -87,7 +94,7 @@ impl Store {
     /// All providers, by name.
     pub async fn providers(&self) -> Result<Vec<ProviderRow>, StoreError> {
         let sql = "SELECT id, settings, generation, state, state_reason, state_since, announced, announced_at, \
-             remembered, scope_due FROM providers ORDER BY name";
+             remembered, scope_due, secret_at FROM providers ORDER BY name";
         sqlx::query(sql).fetch_all(self.read()).await?.iter().map(provider_row).collect()
     }
 
@@ -124,6 +131,56 @@ impl Store {
         tx.commit().await?;
         self.fire(Signal::Providers).await?;
         Ok(outcome)
+    }
+
+    /// Seals the token, password or client secret of a provider. False when it is the one that is sealed
+    /// already.
+    pub async fn put_provider_secret(&self, id: ProviderId, secret: &SecretString) -> Result<bool, StoreError> {
+        let owner = id.to_string();
+        let before = self.secret(&owner, PROVIDER_SECRET).await?;
+        if before.is_some_and(|before| before.expose_secret() == secret.expose_secret()) {
+            return Ok(false);
+        }
+        self.put_secret(&owner, PROVIDER_SECRET, secret).await?;
+        let sql = "UPDATE providers SET secret_at = $2 WHERE id = $1";
+        sqlx::query(sql).bind(owner).bind(self.now_ms()).execute(&self.inner.write).await?;
+        self.fire(Signal::Providers).await?;
+        Ok(true)
+    }
+
+    /// The token, password or client secret of a provider.
+    pub async fn provider_secret(&self, id: ProviderId) -> Result<Option<SecretString>, StoreError> {
+        self.secret(&id.to_string(), PROVIDER_SECRET).await
+    }
+
+    /// Gives a provider another name. False when that name is taken.
+    pub async fn rename_provider(&self, from: &ProviderName, to: &ProviderName) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let sql = "SELECT settings FROM providers WHERE name = $1";
+        let taken = sqlx::query(sql).bind(to.as_str()).fetch_optional(&mut *tx).await?.is_some();
+        let row = sqlx::query(sql).bind(from.as_str()).fetch_optional(&mut *tx).await?;
+        let Some(row) = row.filter(|_| !taken) else { return Ok(false) };
+        let mut settings: ProviderSettings = document(&row, "providers", "settings")?;
+        settings.name = to.clone();
+        let sql = "UPDATE providers SET name = $2, settings = $3, generation = generation + 1 WHERE name = $1";
+        let query = sqlx::query(sql).bind(from.as_str()).bind(to.as_str());
+        query.bind(crate::sql::json(&settings)).execute(&mut *tx).await?;
+        tx.commit().await?;
+        self.fire(Signal::Providers).await?;
+        Ok(true)
+    }
+
+    /// Forgets a provider's links: its base URL leads to another host, so that its ids mean nothing there
+    /// (R35).
+    pub async fn drop_links(&self, id: ProviderId) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        for table in ["links", "sent_memberships", "link_waits", "remote_resources"] {
+            let sql = crate::sql::statement(format!("DELETE FROM {table} WHERE provider_id = $1"));
+            sqlx::query(sql).bind(id.to_string()).execute(&mut *tx).await?;
+        }
+        sqlx::query("UPDATE providers SET scope_due = 1 WHERE id = $1").bind(id.to_string()).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Sets the state by hand or by the breaker; the reason is for people.

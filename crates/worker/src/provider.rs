@@ -85,8 +85,11 @@ impl Provider {
     }
 }
 
+/// What a kept provider was made from: anything else makes it anew.
+type Key = (i64, Option<i64>, Option<i64>, String);
+
 struct Kept {
-    key: (i64, Option<i64>, String),
+    key: Key,
     provider: Arc<Provider>,
 }
 
@@ -154,7 +157,7 @@ impl Providers {
 
     async fn build(&self, row: ProviderRow) -> Result<Provider, ProviderError> {
         let (profile, schemas) = profile_of(&row)?;
-        let secret = self.store.secret(&row.id.to_string(), "auth").await?;
+        let secret = self.store.provider_secret(row.id).await?;
         let client = self.client(&row, &profile, secret)?;
         let stored = self.store.mappings().await?;
         let settings = &row.settings;
@@ -186,9 +189,12 @@ impl Providers {
         let authorization = match &settings.auth {
             AuthMethod::Bearer => Authorization::Bearer(secret),
             AuthMethod::Basic { username } => Authorization::Basic { username: username.clone(), password: secret },
-            AuthMethod::OAuth2 { .. } => {
-                return Err(wrong("`auth.kind = \"oauth2\"` is not spoken yet; use `bearer` or `basic`".to_owned()));
-            }
+            AuthMethod::OAuth2 { token_url, client_id, scope } => Authorization::OAuth2 {
+                token_url: Url::parse(token_url).map_err(|error| wrong(format!("auth.token_url: {error}")))?,
+                client_id: client_id.clone(),
+                client_secret: secret,
+                scope: scope.clone(),
+            },
         };
         let ca_pem = match &settings.tls.ca_file {
             Some(path) => Some(std::fs::read(path).map_err(|error| wrong(format!("tls.ca_file `{path}`: {error}")))?),
@@ -208,8 +214,8 @@ impl Providers {
     }
 }
 
-fn key_of(row: &ProviderRow) -> (i64, Option<i64>, String) {
-    (row.generation, row.announced_at_ms, Value::Object(row.remembered.clone()).to_string())
+fn key_of(row: &ProviderRow) -> Key {
+    (row.generation, row.announced_at_ms, row.secret_at_ms, Value::Object(row.remembered.clone()).to_string())
 }
 
 fn with_row(provider: &Provider, row: ProviderRow) -> Provider {
