@@ -39,9 +39,11 @@ CREATE INDEX memberships_member ON memberships (member_id, group_id);
 CREATE TABLE membership_references (
     group_id  TEXT NOT NULL,
     reference TEXT NOT NULL,
+    folded    TEXT NOT NULL,
     PRIMARY KEY (group_id, reference)
 );
 CREATE INDEX membership_references_reference ON membership_references (reference);
+CREATE INDEX membership_references_folded ON membership_references (folded);
 
 CREATE TABLE providers (
     id             TEXT PRIMARY KEY,

@@ -24,8 +24,8 @@ impl Change {
         Self { id: Uuid::now_v7(), resource_id, kind, change, added: None, removed: None }
     }
 
-    pub(crate) fn is_of(&self, resource: &ResourceId) -> bool {
-        self.resource_id == *resource
+    pub(crate) fn resource(&self) -> &ResourceId {
+        &self.resource_id
     }
 
     pub(crate) fn of_members(group: ResourceId, added: &[ResourceId], removed: &[ResourceId]) -> Self {

@@ -1,8 +1,8 @@
-//! Writing resources into the directory, a batch a transaction, each with its source (R2, R3, R4).
+//! Writing resources into the directory, a batch a transaction, each with its source (R2, R3, R4). What a
+//! batch means is decided by [`super::desk`].
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
-use scimfleet_core::directory::{Identity, overlay};
 use scimfleet_core::scim::resource::{Document, fold};
 use scimfleet_core::{ResourceId, ResourceKind};
 use serde::Serialize;
@@ -10,10 +10,12 @@ use serde_json::Value;
 use sqlx::AnyConnection;
 
 use super::change::{Change, write_outbox};
+use super::desk::{Desk, Known, settle};
 use super::membership::{claim_references, forget, set_members};
 use super::read::{ResourceRow, resource_row};
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::lock::Lock;
 use crate::signal::Signal;
 use crate::sql::{Column, Dialect, json, statement};
 
@@ -77,39 +79,12 @@ struct Key<'a> {
     name_key: Option<String>,
 }
 
-struct Known {
-    row: ResourceRow,
-    identity: Option<Identity>,
-    touched: bool,
-    fresh: bool,
-    revived: bool,
-    was_active: bool,
-}
-
-/// The part of the directory that a batch can meet, and what it becomes.
-struct Desk<'a> {
-    source: &'a str,
-    known: HashMap<ResourceId, Known>,
-    by_external_id: HashMap<(ResourceKind, String), ResourceId>,
-    by_name: HashMap<(ResourceKind, String), Vec<ResourceId>>,
-    members: Vec<(ResourceId, Vec<String>)>,
-}
-
 impl Store {
     /// Writes a batch in one transaction; the outcomes come in the order of the batch.
     pub async fn import(&self, source: &str, batch: Vec<IncomingResource>) -> Result<Vec<Imported>, StoreError> {
         let mut tx = self.begin().await?;
-        let mut desk = Desk::load(&mut tx, self.dialect(), source, &batch).await?;
-        let mut outcomes: Vec<Imported> = batch.into_iter().map(|incoming| desk.take(incoming)).collect();
-        let changes = desk.write(&mut tx, self.dialect(), self.now_ms()).await?;
-        // A group whose only change is its members was changed all the same.
-        for outcome in &mut outcomes {
-            if let Imported::Unchanged(id) = outcome
-                && changes.iter().any(|group| group == id)
-            {
-                *outcome = Imported::Updated(id.clone());
-            }
-        }
+        Lock::Directory.take(&mut tx, self.dialect()).await?;
+        let outcomes = import_within(&mut tx, self.dialect(), source, &batch, self.now_ms()).await?;
         tx.commit().await?;
         self.fire(Signal::Outbox).await?;
         Ok(outcomes)
@@ -118,6 +93,7 @@ impl Store {
     /// Deletes resources: each becomes a tombstone until its accounts are gone (R3). Returns how many.
     pub async fn delete_resources(&self, ids: &[ResourceId]) -> Result<u64, StoreError> {
         let mut tx = self.begin().await?;
+        Lock::Directory.take(&mut tx, self.dialect()).await?;
         let now = self.now_ms();
         let texts = self.dialect().texts(1);
         let sql = statement(format!(
@@ -137,216 +113,72 @@ impl Store {
     }
 }
 
-impl<'a> Desk<'a> {
-    async fn load(
-        tx: &mut AnyConnection,
-        dialect: Dialect,
-        source: &'a str,
-        batch: &[IncomingResource],
-    ) -> Result<Self, StoreError> {
-        let keys: Vec<Key<'_>> = batch.iter().map(Key::of).collect();
-        let columns = ["kind", "id", "external_id", "name_key"].map(Column::Text);
-        let table = dialect.batch(1, &columns);
-        let select = "SELECT r.id, r.kind, r.external_id, r.active, r.service_account, r.document, r.source, \
-             r.generation, r.created_at, r.updated_at, r.deleted_at";
-        let mut desk = Self {
-            source,
-            known: HashMap::new(),
-            by_external_id: HashMap::new(),
-            by_name: HashMap::new(),
-            members: Vec::new(),
-        };
-        // Live rows come last, so that a tombstone never hides one of the same name.
-        for condition in ["r.id = b.id", "r.external_id = b.external_id", "r.name_key = b.name_key"] {
-            let sql = statement(format!(
-                "{select} FROM {table} JOIN resources r ON r.kind = b.kind AND {condition} \
-                 ORDER BY CASE WHEN r.deleted_at IS NULL THEN 1 ELSE 0 END, r.deleted_at"
-            ));
-            for row in &sqlx::query(sql).bind(json(&keys)).fetch_all(&mut *tx).await? {
-                desk.learn(resource_row(row)?);
-            }
-        }
-        Ok(desk)
-    }
-
-    fn learn(&mut self, row: ResourceRow) {
-        if self.known.contains_key(&row.id) {
-            return;
-        }
-        let identity = Identity::of(row.kind, &row.document).ok();
-        self.index(&row.id, row.kind, row.external_id.as_deref(), identity.as_ref(), row.deleted);
-        let was_active = row.active;
-        let known = Known { row, identity, touched: false, fresh: false, revived: false, was_active };
-        self.known.insert(known.row.id.clone(), known);
-    }
-
-    fn index(
-        &mut self,
-        id: &ResourceId,
-        kind: ResourceKind,
-        external_id: Option<&str>,
-        identity: Option<&Identity>,
-        deleted: bool,
-    ) {
-        if let Some(external_id) = external_id {
-            let slot = self.by_external_id.entry((kind, external_id.to_owned())).or_insert_with(|| id.clone());
-            if !deleted {
-                *slot = id.clone();
-            }
-        }
-        if let Some(identity) = identity {
-            let list = self.by_name.entry((kind, identity.name_key.clone())).or_default();
-            if !list.contains(id) {
-                list.push(id.clone());
-            }
-        }
-    }
-
-    fn take(&mut self, incoming: IncomingResource) -> Imported {
-        match self.try_take(incoming) {
-            Ok(outcome) => outcome,
-            Err(reason) => Imported::Rejected(Rejection(reason)),
-        }
-    }
-
-    fn try_take(&mut self, incoming: IncomingResource) -> Result<Imported, String> {
-        let IncomingResource { kind, id, attributes, members } = incoming;
-        let existing = self.find(kind, id.as_ref(), &attributes)?;
-        let before = existing.as_ref().and_then(|id| self.known.get(id)).filter(|known| !known.row.deleted);
-        if let Some(known) = before
-            && known.row.source != self.source
+/// Writes a batch within a transaction that holds the directory's lock.
+pub(crate) async fn import_within(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    source: &str,
+    batch: &[IncomingResource],
+    now: i64,
+) -> Result<Vec<Imported>, StoreError> {
+    let rows = load(tx, dialect, batch).await?;
+    let (desk, mut outcomes) = settle(source, &rows, batch);
+    let changed_groups = write(tx, dialect, source, desk, now).await?;
+    // A group whose only change is its members was changed all the same.
+    for outcome in &mut outcomes {
+        if let Imported::Unchanged(id) = outcome
+            && changed_groups.contains(id)
         {
-            return Err(format!(
-                "it belongs to the source `{}`; import it with `--source`, or let that source change it",
-                known.row.source
-            ));
-        }
-        let mut document = before.map(|known| known.row.document.clone()).unwrap_or_default();
-        overlay(&mut document, attributes);
-        // A new resource has nothing to clear, but nulls inside it must not stay.
-        scimfleet_core::mapping::merge::remove_nulls(&mut document);
-        let identity = Identity::of(kind, &document).map_err(|refusal| refusal.to_string())?;
-        let target = existing.unwrap_or_else(|| id.unwrap_or_else(new_resource_id));
-        self.refuse_taken(kind, &target, &identity)?;
-        let outcome = self.place(kind, target.clone(), document, identity);
-        if let Some(members) = members {
-            self.members.push((target, members));
-        }
-        Ok(outcome)
-    }
-
-    /// Who is meant: externalId, else id, else the name (R4). A tombstone of the same identity is revived,
-    /// so that a re-joiner takes over what is leaving (R3).
-    fn find(
-        &self,
-        kind: ResourceKind,
-        id: Option<&ResourceId>,
-        attributes: &Document,
-    ) -> Result<Option<ResourceId>, String> {
-        let external_id = attributes.get("externalId").and_then(Value::as_str).filter(|text| !text.is_empty());
-        if let Some(found) = external_id.and_then(|text| self.by_external_id.get(&(kind, text.to_owned()))) {
-            return Ok(Some(found.clone()));
-        }
-        if let Some(found) = id.filter(|id| self.known.get(id).is_some_and(|known| known.row.kind == kind)) {
-            return Ok(Some(found.clone()));
-        }
-        let Some(name) = attributes.get(kind.naming_attribute()).and_then(Value::as_str) else { return Ok(None) };
-        let namesakes = self.by_name.get(&(kind, fold(name))).map(Vec::as_slice).unwrap_or_default();
-        // With an externalId only a namesake without one can be meant; anybody else is another person.
-        let mut fitting = namesakes.iter().filter(|id| {
-            self.known
-                .get(id)
-                .is_some_and(|known| known.row.external_id.is_none() || external_id.is_none() && !known.row.deleted)
-        });
-        match (fitting.next(), fitting.next()) {
-            (Some(_), Some(_)) => Err(format!("more than one {kind} is called `{name}`: give its externalId or id")),
-            (one, _) => Ok(one.cloned()),
+            *outcome = Imported::Updated(id.clone());
         }
     }
-
-    fn refuse_taken(&self, kind: ResourceKind, target: &ResourceId, identity: &Identity) -> Result<(), String> {
-        if kind != ResourceKind::User {
-            return Ok(());
-        }
-        let namesakes = self.by_name.get(&(kind, identity.name_key.clone())).map(Vec::as_slice).unwrap_or_default();
-        let taken = namesakes.iter().filter(|id| *id != target).filter_map(|id| self.known.get(id)).find(|known| {
-            !known.row.deleted && known.identity.as_ref().is_some_and(|other| other.name_key == identity.name_key)
-        });
-        match taken {
-            None => Ok(()),
-            Some(known) => Err(format!(
-                "userName `{}` is taken by {}",
-                identity.name,
-                known.row.external_id.as_ref().map_or_else(
-                    || format!("id `{}`", known.row.id),
-                    |external_id| format!("externalId `{external_id}`")
-                )
-            )),
-        }
-    }
-
-    fn place(&mut self, kind: ResourceKind, id: ResourceId, document: Document, identity: Identity) -> Imported {
-        self.index(&id, kind, identity.external_id.as_deref(), Some(&identity), false);
-        if let Some(known) = self.known.get_mut(&id) {
-            let revived = known.row.deleted;
-            if !revived && known.row.document == document {
-                return Imported::Unchanged(id);
-            }
-            known.revived |= revived;
-            known.touched = true;
-            known.row.deleted = false;
-            known.row.source = self.source.to_owned();
-            known.row.document = document;
-            known.row.external_id.clone_from(&identity.external_id);
-            known.identity = Some(identity);
-            return if revived { Imported::Created(id) } else { Imported::Updated(id) };
-        }
-        let row = ResourceRow {
-            id: id.clone(),
-            kind,
-            external_id: identity.external_id.clone(),
-            active: identity.active,
-            service_account: identity.service_account,
-            document,
-            source: self.source.to_owned(),
-            generation: 0,
-            created_at_ms: 0,
-            updated_at_ms: 0,
-            deleted: false,
-        };
-        let known =
-            Known { row, identity: Some(identity), touched: true, fresh: true, revived: false, was_active: true };
-        self.known.insert(id.clone(), known);
-        Imported::Created(id)
-    }
-
-    /// Writes what was touched; returns the groups whose members changed.
-    async fn write(self, tx: &mut AnyConnection, dialect: Dialect, now: i64) -> Result<Vec<ResourceId>, StoreError> {
-        let touched: Vec<&Known> = self.known.values().filter(|known| known.touched).collect();
-        write_rows(tx, dialect, self.source, &touched, now).await?;
-        let arrived: Vec<ResourceId> =
-            touched.iter().filter(|known| known.fresh || known.revived).map(|known| known.row.id.clone()).collect();
-        let mut member_changes = set_members(tx, dialect, &self.members).await?;
-        member_changes.extend(claim_references(tx, dialect, &arrived).await?);
-        let changed_groups = self.members.iter().map(|(group, _)| group.clone());
-        let groups = changed_groups.filter(|group| member_changes.iter().any(|change| change.is_of(group))).collect();
-        let mut changes: Vec<Change> = touched.iter().map(|known| known.change()).collect();
-        changes.extend(member_changes);
-        write_outbox(tx, dialect, &changes, now).await?;
-        Ok(groups)
-    }
+    Ok(outcomes)
 }
 
-impl Known {
-    fn change(&self) -> Change {
-        let active = self.identity.as_ref().is_none_or(|identity| identity.active);
-        let change = match (self.fresh || self.revived, self.was_active && !active) {
-            (true, _) => "created",
-            (false, true) => "deactivated",
-            (false, false) => "modified",
-        };
-        Change::new(self.row.id.clone(), self.row.kind, change)
+/// Everything that a line of the batch can mean, tombstones included. An id counts whatever its kind: it
+/// is the key of the table.
+async fn load(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    batch: &[IncomingResource],
+) -> Result<Vec<ResourceRow>, StoreError> {
+    let keys = json(&batch.iter().map(Key::of).collect::<Vec<_>>());
+    let columns = ["kind", "id", "external_id", "name_key"].map(Column::Text);
+    let table = dialect.batch(1, &columns);
+    let select = "SELECT r.id, r.kind, r.external_id, r.active, r.service_account, r.document, r.source, \
+         r.generation, r.created_at, r.updated_at, r.deleted_at";
+    let mut rows = Vec::new();
+    for condition in [
+        "r.id = b.id",
+        "r.kind = b.kind AND r.external_id = b.external_id",
+        "r.kind = b.kind AND r.name_key = b.name_key",
+    ] {
+        let sql = statement(format!("{select} FROM {table} JOIN resources r ON {condition}"));
+        for row in &sqlx::query(sql).bind(keys.as_str()).fetch_all(&mut *tx).await? {
+            rows.push(resource_row(row)?);
+        }
     }
+    Ok(rows)
+}
+
+/// Writes what was touched; returns the groups whose members changed.
+async fn write(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    source: &str,
+    desk: Desk<'_>,
+    now: i64,
+) -> Result<HashSet<ResourceId>, StoreError> {
+    let touched = desk.touched();
+    write_rows(tx, dialect, source, &touched, now).await?;
+    let arrived: Vec<ResourceId> = touched.iter().map(|known| known.row.id.clone()).collect();
+    let mut member_changes = set_members(tx, dialect, &desk.members).await?;
+    let changed = member_changes.iter().map(|change| change.resource().clone()).collect();
+    member_changes.extend(claim_references(tx, dialect, &arrived).await?);
+    let mut changes: Vec<Change> = touched.iter().map(|known| known.change()).collect();
+    changes.extend(member_changes);
+    write_outbox(tx, dialect, &changes, now).await?;
+    Ok(changed)
 }
 
 impl<'a> Key<'a> {
@@ -409,10 +241,4 @@ impl<'a> NewRow<'a> {
             document: json(&known.row.document),
         })
     }
-}
-
-fn new_resource_id() -> ResourceId {
-    let text = uuid::Uuid::now_v7().to_string();
-    #[expect(clippy::expect_used, reason = "a hyphenated UUID is 36 visible ASCII characters")]
-    ResourceId::parse(text).expect("a UUID is a resource id")
 }

@@ -24,41 +24,75 @@ struct Pair<'a> {
     other: &'a str,
 }
 
+#[derive(Serialize)]
+struct Unresolved<'a> {
+    group_id: &'a ResourceId,
+    reference: &'a str,
+    folded: String,
+}
+
 /// Sets the members of groups as named by reference, and returns the changes. References that nobody
 /// answers to are kept until somebody does.
 pub(crate) async fn set_members(
     tx: &mut AnyConnection,
     dialect: Dialect,
-    wanted: &[(ResourceId, Vec<String>)],
+    wanted: &HashMap<ResourceId, Vec<String>>,
 ) -> Result<Vec<Change>, StoreError> {
-    let references: BTreeSet<&str> = wanted.iter().flat_map(|(_, names)| names).map(String::as_str).collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let references: BTreeSet<&str> = wanted.values().flatten().map(String::as_str).collect();
     let resolved = resolve(tx, dialect, &references).await?;
-    let groups: Vec<&ResourceId> = wanted.iter().map(|(group, _)| group).collect();
+    let groups: Vec<&ResourceId> = wanted.keys().collect();
     let mut existing = members_of(tx, dialect, &groups).await?;
-    let mut changes = Vec::new();
-    let (mut added, mut removed, mut unresolved) = (Vec::new(), Vec::new(), Vec::new());
+    let mut moves = Moves::default();
+    let mut unresolved = Vec::new();
     for (group, names) in wanted {
         let before = existing.remove(group).unwrap_or_default();
         let after: BTreeSet<ResourceId> =
             names.iter().filter_map(|name| resolved.get(name.as_str())).filter(|id| *id != group).cloned().collect();
-        unresolved.extend(
-            names.iter().filter(|name| !resolved.contains_key(name.as_str())).map(|name| (group.clone(), name.clone())),
-        );
-        let joined: Vec<_> = after.difference(&before).cloned().collect();
-        let left: Vec<_> = before.difference(&after).cloned().collect();
-        if !joined.is_empty() || !left.is_empty() {
-            changes.push(Change::of_members(group.clone(), &joined, &left));
-        }
-        added.extend(joined.into_iter().map(|id| (group.clone(), id)));
-        removed.extend(left.into_iter().map(|id| (group.clone(), id)));
+        let missing = names.iter().filter(|name| !resolved.contains_key(name.as_str()));
+        unresolved.extend(missing.map(|name| (group.clone(), name.clone())));
+        moves.add(group, after.difference(&before), before.difference(&after));
     }
-    insert_memberships(tx, dialect, &added).await?;
-    delete_memberships(tx, dialect, &removed).await?;
     replace_references(tx, dialect, &groups, &unresolved).await?;
-    Ok(changes)
+    moves.write(tx, dialect).await
 }
 
-/// Newly arrived resources take the places that were kept for them.
+/// Who joins and who leaves which groups.
+#[derive(Default)]
+pub(crate) struct Moves {
+    groups: BTreeMap<ResourceId, (Vec<ResourceId>, Vec<ResourceId>)>,
+}
+
+impl Moves {
+    /// Adds the moves of one group.
+    pub(crate) fn add<'a>(
+        &mut self,
+        group: &ResourceId,
+        joined: impl Iterator<Item = &'a ResourceId>,
+        left: impl Iterator<Item = &'a ResourceId>,
+    ) {
+        let slot = self.groups.entry(group.clone()).or_default();
+        slot.0.extend(joined.cloned());
+        slot.1.extend(left.cloned());
+    }
+
+    /// Writes them, and returns them as changes.
+    pub(crate) async fn write(self, tx: &mut AnyConnection, dialect: Dialect) -> Result<Vec<Change>, StoreError> {
+        let pairs = |pick: fn(&(Vec<ResourceId>, Vec<ResourceId>)) -> &Vec<ResourceId>| -> Vec<_> {
+            let of_group = |(group, lists)| pick(lists).iter().map(move |id| (Clone::clone(group), id.clone()));
+            self.groups.iter().flat_map(of_group).collect()
+        };
+        insert_memberships(tx, dialect, &pairs(|lists| &lists.0)).await?;
+        delete_memberships(tx, dialect, &pairs(|lists| &lists.1)).await?;
+        let moved = self.groups.into_iter().filter(|(_, (joined, left))| !joined.is_empty() || !left.is_empty());
+        Ok(moved.map(|(group, (joined, left))| Change::of_members(group, &joined, &left)).collect())
+    }
+}
+
+/// Resources that arrived, or have another name now, take the places that were kept for them: by the same
+/// preference as [`resolve`], and never in themselves.
 pub(crate) async fn claim_references(
     tx: &mut AnyConnection,
     dialect: Dialect,
@@ -68,24 +102,30 @@ pub(crate) async fn claim_references(
         return Ok(Vec::new());
     }
     let texts = dialect.texts(1);
+    let select = |preference: u8, condition: &str| {
+        format!(
+            "SELECT m.group_id AS group_id, m.reference AS reference, r.id AS id, {preference} AS preference \
+             FROM {texts} JOIN resources r ON r.id = b.id JOIN membership_references m ON {condition}"
+        )
+    };
     let sql = statement(format!(
-        "SELECT m.group_id AS group_id, m.reference AS reference, r.id AS id FROM {texts} \
-         JOIN resources r ON r.id = b.id \
-         JOIN membership_references m ON m.reference = r.external_id OR m.reference = r.id \
-           OR (r.kind = 'user' AND m.reference = r.name_key)"
+        "{} UNION ALL {} UNION ALL {} UNION ALL {} ORDER BY 4",
+        select(1, "r.kind = 'user' AND m.reference = r.external_id"),
+        select(2, "r.kind = 'group' AND m.reference = r.external_id"),
+        select(3, "r.kind = 'user' AND m.folded = r.name_key"),
+        select(4, "m.reference = r.id"),
     ));
-    let rows = sqlx::query(sql).bind(json(arrived)).fetch_all(&mut *tx).await?;
-    let (mut joined, mut claimed) = (BTreeMap::<ResourceId, Vec<ResourceId>>::new(), Vec::new());
-    for row in &rows {
+    let mut claimed = BTreeSet::new();
+    let mut moves = Moves::default();
+    for row in &sqlx::query(sql).bind(json(arrived)).fetch_all(&mut *tx).await? {
         let group: ResourceId = word(row, "membership_references", "group_id")?;
-        claimed.push((group.clone(), row.try_get::<String, _>("reference")?));
-        joined.entry(group).or_default().push(word(row, "resources", "id")?);
+        let member: ResourceId = word(row, "resources", "id")?;
+        if claimed.insert((group.clone(), row.try_get::<String, _>("reference")?)) && member != group {
+            moves.add(&group, [member].iter(), [].iter());
+        }
     }
-    let added: Vec<_> =
-        joined.iter().flat_map(|(group, ids)| ids.iter().map(|id| (group.clone(), id.clone()))).collect();
-    insert_memberships(tx, dialect, &added).await?;
-    delete_references(tx, dialect, &claimed).await?;
-    Ok(joined.into_iter().map(|(group, ids)| Change::of_members(group, &ids, &[])).collect())
+    delete_references(tx, dialect, &claimed.into_iter().collect::<Vec<_>>()).await?;
+    moves.write(tx, dialect).await
 }
 
 /// Takes deleted resources out of all groups, and deleted groups' members out of them.
@@ -216,12 +256,17 @@ async fn replace_references(
     if unresolved.is_empty() {
         return Ok(());
     }
-    let batch = dialect.batch(1, &PAIR);
+    let rows: Vec<_> = unresolved
+        .iter()
+        .map(|(group_id, reference)| Unresolved { group_id, reference, folded: fold(reference) })
+        .collect();
+    let batch = dialect.batch(1, &["group_id", "reference", "folded"].map(Column::Text));
     let sql = statement(format!(
-        "INSERT INTO membership_references (group_id, reference) SELECT b.group_id, b.other FROM {batch} WHERE true \
+        "INSERT INTO membership_references (group_id, reference, folded) \
+         SELECT b.group_id, b.reference, b.folded FROM {batch} WHERE true \
          ON CONFLICT (group_id, reference) DO NOTHING"
     ));
-    sqlx::query(sql).bind(pairs(unresolved)).execute(tx).await?;
+    sqlx::query(sql).bind(json(&rows)).execute(tx).await?;
     Ok(())
 }
 

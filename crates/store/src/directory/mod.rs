@@ -1,6 +1,7 @@
 //! The directory: resources and memberships, each change together with its outbox row (R6).
 
 pub(crate) mod change;
+pub(crate) mod desk;
 pub(crate) mod group;
 pub(crate) mod import;
 pub(crate) mod membership;
