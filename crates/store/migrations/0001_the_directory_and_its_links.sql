@@ -23,6 +23,7 @@ CREATE TABLE resources (
 );
 CREATE UNIQUE INDEX resources_external_id ON resources (kind, external_id) WHERE deleted_at IS NULL AND external_id IS NOT NULL;
 CREATE UNIQUE INDEX resources_user_name ON resources (name_key) WHERE deleted_at IS NULL AND kind = 'user';
+CREATE INDEX resources_kind ON resources (kind, id) WHERE deleted_at IS NULL;
 CREATE INDEX resources_name ON resources (kind, name_key);
 CREATE INDEX resources_source ON resources (source, id);
 CREATE INDEX resources_tombstones ON resources (deleted_at) WHERE deleted_at IS NOT NULL;

@@ -322,7 +322,8 @@ async fn touch_provider(tx: &mut AnyConnection, id: ProviderId, now: i64) -> Res
         .bind(id.to_string())
         .execute(&mut *tx)
         .await?;
-    let sql = "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $2, due_at = 0, \
+    let sql = "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $2, due_at = 0, attempts = 0, \
+         queued_at = CASE WHEN dirty = 0 THEN NULL ELSE queued_at END, \
          state = CASE WHEN state <> 'parked' THEN state WHEN wanted = 'yes' THEN 'pending' ELSE 'leaving' END, \
          park_reason = NULL WHERE provider_id = $1 AND held_by IS NULL AND (state <> 'gone' OR wanted = 'yes')";
     sqlx::query(sql).bind(id.to_string()).bind(now).execute(&mut *tx).await?;

@@ -8,6 +8,7 @@ use sqlx::any::AnyRow;
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::link::verdict::{Verdict, apply};
+use crate::lock::past_deadlocks;
 use crate::sql::{json, statement, word};
 
 /// A change that nobody relayed yet.
@@ -57,6 +58,14 @@ impl Store {
         changes: &[OutboxRow],
         verdicts: &[(ProviderId, Vec<Verdict>)],
     ) -> Result<(), StoreError> {
+        past_deadlocks(|| self.relay_once(changes, verdicts)).await
+    }
+
+    async fn relay_once(
+        &self,
+        changes: &[OutboxRow],
+        verdicts: &[(ProviderId, Vec<Verdict>)],
+    ) -> Result<(), StoreError> {
         let now = self.now_ms();
         let mut tx = self.begin().await?;
         for (provider, verdicts) in verdicts {
@@ -77,7 +86,8 @@ impl Store {
         Ok(count.unsigned_abs())
     }
 
-    /// Objects that are dirty, due, held by nobody and not in a queue; leavers first. While a run is going
+    /// Objects that are dirty, due, held by nobody and not in a queue; leavers first. Who became a leaver
+    /// while in a queue is owed again, since that queue may be the long one. While a run is going
     /// it is `since` its start: what was dirty before is the run's own.
     pub async fn owed(&self, provider: ProviderId, since_ms: Option<i64>, limit: i64) -> Result<Vec<Owed>, StoreError> {
         let now = self.now_ms();
@@ -85,7 +95,8 @@ impl Store {
              CASE WHEN l.wanted <> 'yes' OR r.active = 0 THEN 1 ELSE 0 END AS leaving \
              FROM links l LEFT JOIN resources r ON r.id = l.resource_id \
              WHERE l.provider_id = $1 AND l.dirty = 1 AND l.due_at <= $2 AND l.lease_until <= $2 \
-             AND l.state <> 'parked' AND l.held_by IS NULL AND (l.queued_at IS NULL OR l.queued_at <= $3) \
+             AND l.state <> 'parked' AND l.held_by IS NULL AND (l.queued_at IS NULL OR l.queued_at <= $3 \
+             OR (l.queued_at <= l.marked_at AND (l.wanted <> 'yes' OR r.active = 0))) \
              AND (l.marked_at > $4 OR l.wanted <> 'yes' OR l.attempts > 0) \
              ORDER BY 4 DESC, l.kind DESC, l.resource_id LIMIT $5";
         let rows = sqlx::query(sql)
@@ -108,11 +119,12 @@ impl Store {
             .collect()
     }
 
-    /// These objects are in a queue now.
+    /// These objects are in a queue now; those that need nothing any more are not marked.
     pub async fn mark_queued(&self, provider: ProviderId, resources: &[ResourceId]) -> Result<(), StoreError> {
         let texts = self.dialect().texts(2);
         let sql = statement(format!(
-            "UPDATE links SET queued_at = $3 WHERE provider_id = $1 AND resource_id IN (SELECT b.id FROM {texts})"
+            "UPDATE links SET queued_at = $3 WHERE provider_id = $1 AND dirty = 1 \
+             AND resource_id IN (SELECT b.id FROM {texts})"
         ));
         sqlx::query(sql)
             .bind(provider.to_string())

@@ -82,16 +82,24 @@ impl Store {
     /// Finds a live resource by its id, else `externalId`, else `userName` or `displayName`. More than
     /// one hit means that the name is ambiguous; the caller says so.
     pub async fn find_resources(&self, reference: &str) -> Result<Vec<ResourceRow>, StoreError> {
+        self.find_among("'user', 'group'", reference).await
+    }
+
+    /// The same among resources of some kinds, given as a list of SQL texts.
+    async fn find_among(&self, kinds: &'static str, reference: &str) -> Result<Vec<ResourceRow>, StoreError> {
+        // No text with U+0000 was ever let in (R5), and PostgreSQL refuses to be asked.
+        if reference.contains('\0') {
+            return Ok(Vec::new());
+        }
         for condition in ["r.id = $1", "r.external_id = $1", "r.name_key = $1"] {
             let sql = statement(format!(
-                "SELECT {COLUMNS} FROM resources r WHERE {condition} AND r.deleted_at IS NULL ORDER BY r.kind DESC, r.id LIMIT 3"
+                "SELECT {COLUMNS} FROM resources r WHERE r.kind IN ({kinds}) AND {condition} AND r.deleted_at IS NULL \
+                 ORDER BY r.kind DESC, r.id LIMIT 3"
             ));
             let key = if condition.contains("name_key") { fold(reference) } else { reference.to_owned() };
-            let found: Result<Vec<_>, _> =
-                sqlx::query(sql).bind(key).fetch_all(self.read()).await?.iter().map(resource_row).collect();
-            let found = found?;
-            if !found.is_empty() {
-                return Ok(found);
+            let rows = sqlx::query(sql).bind(key).fetch_all(self.read()).await?;
+            if !rows.is_empty() {
+                return rows.iter().map(resource_row).collect();
             }
         }
         Ok(Vec::new())
@@ -163,8 +171,7 @@ impl Store {
         let mut roots = Vec::new();
         let mut unknown = Vec::new();
         for name in names {
-            let found = self.find_resources(name).await?;
-            let mut groups = found.into_iter().filter(|row| row.kind == ResourceKind::Group);
+            let mut groups = self.find_among("'group'", name).await?.into_iter();
             match (groups.next(), groups.next()) {
                 (Some(group), None) => roots.push(group.id),
                 _ => unknown.push(name.clone()),

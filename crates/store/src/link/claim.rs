@@ -12,6 +12,7 @@ use sqlx::any::AnyRow;
 use super::verdict::Wanted;
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::lock::past_deadlocks;
 use crate::sql::{Column, json, optional_word, statement, word};
 
 /// A link that is ours to work on until the lease ends.
@@ -90,8 +91,8 @@ const CLAIMED: &str = "resource_id, kind, wanted, state, remote_id, ownership, v
      attempts, intent, dirty, marked, marked_at, fencing, last_run, synced_generation, approved_mark";
 
 impl Store {
-    /// Claims what nobody else holds. The second part is what somebody holds, with the milliseconds until
-    /// the longest of those leases ends; objects without a link are in neither.
+    /// Claims what nobody holds. The second part is what somebody holds, `holder` itself included (its
+    /// other task), with the milliseconds until that lease ends; objects without a link are in neither.
     pub async fn claim(
         &self,
         provider: ProviderId,
@@ -106,18 +107,17 @@ impl Store {
              WHERE provider_id = $1 AND lease_until <= $5 AND resource_id IN (SELECT b.id FROM {texts}) \
              RETURNING {CLAIMED}"
         ));
-        let rows = sqlx::query(sql)
-            .bind(provider.to_string())
-            .bind(json(resources))
-            .bind(holder)
-            .bind(now + i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX / 2))
-            .bind(now)
-            .fetch_all(&self.inner.write)
-            .await?;
+        let (provider_text, ids) = (provider.to_string(), json(resources));
+        let until = now + i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX / 2);
+        let rows = past_deadlocks(|| async {
+            let query = sqlx::query(sql.clone()).bind(provider_text.as_str()).bind(ids.as_str()).bind(holder);
+            Ok(query.bind(until).bind(now).fetch_all(&self.inner.write).await?)
+        })
+        .await?;
         let ours: Vec<ClaimedLink> = rows.iter().map(claimed).collect::<Result<_, _>>()?;
         let missing: Vec<&ResourceId> =
             resources.iter().filter(|id| !ours.iter().any(|link| link.resource_id == **id)).collect();
-        let held = if missing.is_empty() { Vec::new() } else { self.held(provider, &missing, holder, now).await? };
+        let held = if missing.is_empty() { Vec::new() } else { self.held(provider, &missing, now).await? };
         Ok((ours, held))
     }
 
@@ -125,21 +125,14 @@ impl Store {
         &self,
         provider: ProviderId,
         resources: &[&ResourceId],
-        holder: &str,
         now: i64,
     ) -> Result<Vec<(ResourceId, i64)>, StoreError> {
         let texts = self.dialect().texts(2);
         let sql = statement(format!(
-            "SELECT resource_id, lease_until FROM links WHERE provider_id = $1 AND lease_until > $3 \
-             AND (lease_holder IS NULL OR lease_holder <> $4) AND resource_id IN (SELECT b.id FROM {texts})"
+            "SELECT resource_id, lease_until FROM links WHERE provider_id = $1 AND lease_until > $3 AND resource_id IN (SELECT b.id FROM {texts})"
         ));
-        let rows = sqlx::query(sql)
-            .bind(provider.to_string())
-            .bind(json(resources))
-            .bind(now)
-            .bind(holder)
-            .fetch_all(self.read())
-            .await?;
+        let rows =
+            sqlx::query(sql).bind(provider.to_string()).bind(json(resources)).bind(now).fetch_all(self.read()).await?;
         rows.iter()
             .map(|row| Ok((word(row, "links", "resource_id")?, row.try_get::<i64, _>("lease_until")? - now)))
             .collect()

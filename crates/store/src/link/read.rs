@@ -182,8 +182,8 @@ impl Store {
 
     /// Objects that wait for others are looked at again: the net below the wake-ups.
     pub async fn mark_waiting(&self, provider: ProviderId) -> Result<u64, StoreError> {
-        let sql = "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $2 WHERE provider_id = $1 \
-             AND state = 'waiting' AND dirty = 0";
+        let sql = "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $2, queued_at = NULL \
+             WHERE provider_id = $1 AND state = 'waiting' AND dirty = 0";
         let done = sqlx::query(sql).bind(provider.to_string()).bind(self.now_ms()).execute(&self.inner.write).await?;
         Ok(done.rows_affected())
     }

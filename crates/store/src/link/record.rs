@@ -210,7 +210,8 @@ async fn mark_again(
     }
     let texts = dialect.texts(2);
     let sql = statement(format!(
-        "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $3 WHERE provider_id = $1 \
+        "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $3, \
+         queued_at = CASE WHEN dirty = 0 THEN NULL ELSE queued_at END WHERE provider_id = $1 \
          AND resource_id IN (SELECT b.id FROM {texts})"
     ));
     sqlx::query(sql).bind(provider.to_string()).bind(json(resources)).bind(now).execute(tx).await?;

@@ -7,6 +7,7 @@ use sqlx::AnyConnection;
 
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::lock::past_deadlocks;
 use crate::sql::{Column, Dialect, json, statement};
 
 /// Whether an object shall be at a provider.
@@ -65,10 +66,12 @@ fn as_int<S: serde::Serializer>(value: &bool, serializer: S) -> Result<S::Ok, S:
 impl Store {
     /// Records verdicts: makes the links that are missing, marks those that moved. One transaction.
     pub async fn apply_verdicts(&self, provider: ProviderId, verdicts: &[Verdict]) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        apply(&mut tx, self.dialect(), provider, verdicts, self.now_ms()).await?;
-        tx.commit().await?;
-        Ok(())
+        past_deadlocks(|| async {
+            let mut tx = self.begin().await?;
+            apply(&mut tx, self.dialect(), provider, verdicts, self.now_ms()).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
     }
 
     /// The scope's verdicts are up to date.
@@ -90,9 +93,11 @@ impl Store {
              ON CONFLICT (provider_id, resource_id) DO NOTHING"
         ));
         sqlx::query(sql).bind(provider.to_string()).bind(now).execute(&mut *tx).await?;
-        let sql = "UPDATE links SET wanted = 'yes', state = 'pending', dirty = 1, marked = marked + 1, marked_at = $2, \
-             due_at = 0 WHERE provider_id = $1 AND wanted <> 'yes' AND resource_id IN \
-             (SELECT id FROM resources WHERE deleted_at IS NULL)";
+        let sql = statement(format!(
+            "UPDATE links SET wanted = 'yes', state = 'pending', park_reason = NULL, held_by = NULL, {MARKED} \
+             WHERE provider_id = $1 AND wanted <> 'yes' AND resource_id IN \
+             (SELECT id FROM resources WHERE deleted_at IS NULL)"
+        ));
         sqlx::query(sql).bind(provider.to_string()).bind(now).execute(&mut *tx).await?;
         mark_deleted(&mut tx, provider, now).await?;
         tx.commit().await?;
@@ -110,8 +115,8 @@ impl Store {
 
     /// Marks links whose object moved past what was synced, whatever became of its change's message.
     pub async fn mark_moved(&self, provider: ProviderId) -> Result<u64, StoreError> {
-        let sql = "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $2 WHERE provider_id = $1 AND dirty = 0 \
-             AND wanted = 'yes' AND park_reason IS NULL AND synced_generation < \
+        let sql = "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $2, queued_at = NULL \
+             WHERE provider_id = $1 AND dirty = 0 AND wanted = 'yes' AND park_reason IS NULL AND synced_generation < \
              (SELECT r.generation FROM resources r WHERE r.id = links.resource_id)";
         let done = sqlx::query(sql).bind(provider.to_string()).bind(self.now_ms()).execute(&self.inner.write).await?;
         Ok(done.rows_affected())
@@ -140,10 +145,16 @@ const INSERTED: &str = "provider_id, resource_id, kind, wanted, state, synced_ge
      attempts, due_at, lease_until, fencing, created_at, updated_at";
 const FRESH: &str = "'yes', 'pending', 0, 1, 1, $2, 0, 0, 0, 0, $2, $2";
 
+/// Owed at once and with fresh attempts; `$2` is the time. Nothing in a queue speaks of what was clean.
+const MARKED: &str = "dirty = 1, marked = links.marked + 1, marked_at = $2, due_at = 0, attempts = 0, \
+     queued_at = CASE WHEN links.dirty = 0 THEN NULL ELSE links.queued_at END";
+
 async fn mark_deleted(tx: &mut AnyConnection, provider: ProviderId, now: i64) -> Result<(), StoreError> {
-    let sql = "UPDATE links SET wanted = 'deleted', state = 'leaving', dirty = 1, marked = marked + 1, marked_at = $2, \
-         due_at = 0 WHERE provider_id = $1 AND wanted <> 'deleted' AND state <> 'gone' AND resource_id IN \
-         (SELECT id FROM resources WHERE deleted_at IS NOT NULL)";
+    let sql = statement(format!(
+        "UPDATE links SET wanted = 'deleted', state = 'leaving', park_reason = NULL, held_by = NULL, {MARKED} \
+         WHERE provider_id = $1 AND wanted <> 'deleted' AND state <> 'gone' AND resource_id IN \
+         (SELECT id FROM resources WHERE deleted_at IS NOT NULL)"
+    ));
     sqlx::query(sql).bind(provider.to_string()).bind(now).execute(tx).await?;
     Ok(())
 }
@@ -164,7 +175,7 @@ pub(crate) async fn apply(
     let text = json(verdicts);
     sqlx::query(sql).bind(provider.to_string()).bind(now).bind(text.as_str()).execute(&mut *tx).await?;
     let sql = statement(format!(
-        "UPDATE links SET wanted = b.wanted, dirty = 1, marked = links.marked + 1, marked_at = $2, due_at = 0, held_by = NULL, \
+        "UPDATE links SET wanted = b.wanted, held_by = NULL, {MARKED}, \
          state = CASE WHEN links.wanted = b.wanted AND links.state <> 'parked' THEN links.state \
          WHEN b.wanted = 'yes' THEN 'pending' ELSE 'leaving' END, park_reason = NULL \
          FROM {batch} WHERE links.provider_id = $1 AND links.resource_id = b.resource_id \

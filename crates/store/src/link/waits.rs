@@ -63,7 +63,8 @@ pub(crate) async fn wake(
     woken.dedup();
     if !woken.is_empty() {
         let sql = statement(format!(
-            "UPDATE links SET dirty = 1, marked = marked + 1 WHERE provider_id = $1 \
+            "UPDATE links SET dirty = 1, marked = marked + 1, \
+             queued_at = CASE WHEN dirty = 0 THEN NULL ELSE queued_at END WHERE provider_id = $1 \
              AND resource_id IN (SELECT b.id FROM {texts})"
         ));
         sqlx::query(sql).bind(provider.to_string()).bind(json(&woken)).execute(&mut *tx).await?;

@@ -176,7 +176,7 @@ impl Store {
         let now = self.now_ms();
         let sql = "UPDATE run_tasks SET due_at = $1 WHERE id IN \
              (SELECT id FROM run_tasks WHERE state = 'open' AND due_at <= $2 ORDER BY due_at LIMIT $3) \
-             RETURNING id, run_id, provider_id, kind, lane, cause, objects";
+             AND state = 'open' AND due_at <= $2 RETURNING id, run_id, provider_id, kind, lane, cause, objects";
         let rows =
             sqlx::query(sql).bind(now + TASK_FOR_LOST_MS).bind(now).bind(limit).fetch_all(&self.inner.write).await?;
         rows.iter()
