@@ -47,6 +47,8 @@ impl Process {
             .env_clear()
             .env("MALLOC_ARENA_MAX", "1")
             .current_dir("/")
+            // Ctrl-C at a terminal reaches the whole group: the worker drains, and needs its children for it.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

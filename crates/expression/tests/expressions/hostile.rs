@@ -111,6 +111,25 @@ async fn nothing_outside_is_in_reach() {
 }
 
 #[tokio::test]
+async fn a_child_is_in_jail() {
+    let limits = Limits { child_memory_bytes: 32 << 20, ..limits() };
+    let evaluator = evaluator(limits);
+    one(&evaluator, user("return {}"), three().remove(0)).await;
+    let [id] = evaluator.idle_children()[..] else { panic!("one idle child") };
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{id}/{name}")).expect("own child");
+    let limit = |name: &str| {
+        let limits = read("limits");
+        let line = limits.lines().find(|line| line.starts_with(name)).expect("a limit");
+        line[name.len()..].split_whitespace().next().expect("a value").to_owned()
+    };
+    assert_eq!([limit("Max open files"), limit("Max core file size"), limit("Max file size")], ["3", "0", "0"]);
+    let taken: u64 = read("statm").split(' ').next().and_then(|pages| pages.parse().ok()).expect("a size");
+    let most: u64 = limit("Max address space").parse().expect("not unlimited");
+    assert!(most <= taken * 4096 + (32 << 20), "{most} bytes, of which {taken} pages are taken");
+    assert_eq!(read("environ").trim_end_matches('\0'), "MALLOC_ARENA_MAX=1");
+}
+
+#[tokio::test]
 async fn no_object_sees_what_another_left() {
     let source = "try:\n    seen = leftover\nexcept NameError:\n    seen = None\nleftover = user.username\n\
                   user.attributes['x'] = 1\nprovider.name = 'changed'\nreturn {'seen': seen, 'provider': provider.name}";
