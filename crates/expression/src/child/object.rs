@@ -114,7 +114,7 @@ impl<'a> Object<'a> {
         match self.kind {
             ResourceKind::User => self.user_facts(&mut seen),
             ResourceKind::Group => {
-                seen.put("name", || string(text(get(&self.document, "displayName")).unwrap_or_default()))
+                seen.put("name", || string(text(get(&self.document, "displayName")).unwrap_or_default()));
             }
         }
         seen.put("pk", || string(self.id.as_str()));
