@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_redis::redis::{Cmd, FromRedisValue, RedisError, Script, ScriptInvocation, cmd};
-use deadpool_redis::{Config, Pool, Runtime};
+use deadpool_redis::{Config, Pool, PoolError, Runtime};
 use scimfleet_core::ProviderName;
 use scimfleet_core::ports::{Coordination, CoordinationError, Heartbeat, Rate};
 
@@ -119,7 +119,7 @@ impl RedisCoordination {
 
     async fn run<T: FromRedisValue + Send>(&self, script: &ScriptInvocation<'_>) -> Result<T, CoordinationError> {
         self.watch(async {
-            let mut connection = self.pool.get().await.map_err(|error| unreachable(error.to_string()))?;
+            let mut connection = self.pool.get().await.map_err(no_connection)?;
             script.invoke_async(&mut connection).await.map_err(|error: RedisError| unreachable(error.to_string()))
         })
         .await
@@ -127,7 +127,7 @@ impl RedisCoordination {
 
     async fn command<T: FromRedisValue + Send>(&self, command: &Cmd) -> Result<T, CoordinationError> {
         self.watch(async {
-            let mut connection = self.pool.get().await.map_err(|error| unreachable(error.to_string()))?;
+            let mut connection = self.pool.get().await.map_err(no_connection)?;
             command.query_async(&mut connection).await.map_err(|error: RedisError| unreachable(error.to_string()))
         })
         .await
@@ -228,6 +228,14 @@ impl Coordination for RedisCoordination {
 
 fn micros(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000_000.0
+}
+
+/// The cause alone: that it happened in a pool helps nobody.
+fn no_connection(error: PoolError) -> CoordinationError {
+    match error {
+        PoolError::Backend(error) => unreachable(error.to_string()),
+        other => unreachable(other.to_string()),
+    }
 }
 
 fn unreachable(reason: impl Into<String>) -> CoordinationError {

@@ -39,8 +39,12 @@ pub(crate) struct RabbitBench {
 }
 
 pub(crate) async fn rabbit() -> RabbitBench {
+    rabbit_at(&amqp_url()).await
+}
+
+pub(crate) async fn rabbit_at(url: &str) -> RabbitBench {
     let prefix = format!("test-{}", Uuid::new_v4().simple());
-    let queue = RabbitQueue::connect(&amqp_url(), &prefix).await.unwrap();
+    let queue = RabbitQueue::connect(url, &prefix).await.unwrap();
     RabbitBench { queue: Arc::new(queue), prefix }
 }
 

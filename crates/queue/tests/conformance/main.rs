@@ -5,8 +5,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cable;
 mod cases;
 mod harness;
+mod outage;
 mod rabbit_only;
 
 macro_rules! conformance {
