@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{Cmd, FromRedisValue, RedisError, Script, ScriptInvocation, cmd};
-use deadpool_redis::{Config, Pool, PoolError, Runtime};
+use deadpool_redis::{Config, Connection, Pool, PoolError, Runtime};
 use scimfleet_core::ProviderName;
 use scimfleet_core::ports::{Coordination, CoordinationError, Heartbeat, Rate};
+use tokio::sync::Mutex;
 
 use self::outage::Outage;
 use crate::gcra::Pace;
@@ -26,8 +28,8 @@ pub const DEFAULT_PREFIX: &str = "scimfleet";
 /// than this for its permission.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Each holds one question of a tenth of a millisecond: many more requests can be in flight.
-const CONNECTIONS_MAX: usize = 16;
+/// One carries all questions; a second is opened while the first one's end is not yet known.
+const CONNECTIONS_MAX: usize = 2;
 
 /// The share of a worker that never saw the others: rather too slow than too fast.
 const WORKERS_ASSUMED: u32 = 8;
@@ -39,6 +41,9 @@ const GATE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Coordination between processes. Cheap to ask: one round trip each.
 pub struct RedisCoordination {
     pool: Pool,
+    /// Taken out of the pool, which would ask it for a sign of life before each question and so
+    /// double their cost. Questions are pipelined on it.
+    current: Mutex<Option<MultiplexedConnection>>,
     prefix: String,
     scripts: Scripts,
     /// Gates that this process closed (they hold even when Redis forgets) and the share of each
@@ -85,6 +90,7 @@ impl RedisCoordination {
         let pool = builder.max_size(CONNECTIONS_MAX).runtime(Runtime::Tokio1).build().map_err(|_| unreadable())?;
         Ok(Self {
             pool,
+            current: Mutex::default(),
             prefix: prefix.to_owned(),
             scripts: Scripts::new(),
             local: Local::new(),
@@ -112,14 +118,29 @@ impl RedisCoordination {
         };
         match &result {
             Ok(_) => self.outage.over(),
-            Err(error) => self.outage.seen(error),
+            Err(error) => {
+                self.outage.seen(error);
+                // Somebody who holds the lock is already opening another one.
+                if let Ok(mut current) = self.current.try_lock() {
+                    *current = None;
+                }
+            }
         }
         result
     }
 
+    async fn connection(&self) -> Result<MultiplexedConnection, CoordinationError> {
+        let mut current = self.current.lock().await;
+        if let Some(connection) = current.as_ref() {
+            return Ok(connection.clone());
+        }
+        let fresh = Connection::take(self.pool.get().await.map_err(no_connection)?);
+        Ok(current.insert(fresh).clone())
+    }
+
     async fn run<T: FromRedisValue + Send>(&self, script: &ScriptInvocation<'_>) -> Result<T, CoordinationError> {
         self.watch(async {
-            let mut connection = self.pool.get().await.map_err(no_connection)?;
+            let mut connection = self.connection().await?;
             script.invoke_async(&mut connection).await.map_err(|error: RedisError| unreachable(error.to_string()))
         })
         .await
@@ -127,7 +148,7 @@ impl RedisCoordination {
 
     async fn command<T: FromRedisValue + Send>(&self, command: &Cmd) -> Result<T, CoordinationError> {
         self.watch(async {
-            let mut connection = self.pool.get().await.map_err(no_connection)?;
+            let mut connection = self.connection().await?;
             command.query_async(&mut connection).await.map_err(|error: RedisError| unreachable(error.to_string()))
         })
         .await
