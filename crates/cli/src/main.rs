@@ -1,2 +1,51 @@
-//! The binary.
-fn main() {}
+//! `scimfleet`: every role and every command in one binary. This crate wires the others together and
+//! speaks to people; it decides nothing about what is sent.
+
+mod args;
+mod command;
+mod context;
+mod error;
+mod output;
+mod report;
+mod roles;
+mod times;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use scimfleet_runtime::Exit;
+
+use crate::args::Arguments;
+use crate::context::Context;
+use crate::error::CliError;
+
+fn main() -> ExitCode {
+    // Before anything else: a child that evaluates expressions has no business with the rest.
+    if std::env::args().nth(1).as_deref() == Some(scimfleet_expression::CHILD_ARGUMENT) {
+        return scimfleet_expression::child_main();
+    }
+    let arguments = Arguments::parse();
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        eprintln!("error: a crypto provider was installed before");
+        return Exit::Failed.into();
+    }
+    match run(arguments) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.exit().into()
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::failed)?;
+    let exit = runtime.block_on(async {
+        let context = Context::new(&arguments)?;
+        command::dispatch(context, arguments.command).await
+    });
+    // Roles have drained; what is left (a DNS look-up, a terminal) must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    exit
+}

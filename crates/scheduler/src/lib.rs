@@ -21,7 +21,7 @@ use scimfleet_store::{Store, StoreError};
 
 pub use jobs::{JobError, open_run, sync_object};
 pub use lead::run;
-pub use scope::Scopes;
+pub use scope::{ScopeError, Scopes, count_movers, wanted};
 
 /// What a scheduler works with.
 #[derive(Clone)]

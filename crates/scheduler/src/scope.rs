@@ -171,6 +171,52 @@ impl<'a> Scopes<'a> {
     }
 }
 
+/// The objects in scope of a provider, of the whole directory: for dry runs, nothing is stored.
+pub async fn wanted(
+    store: &Store,
+    evaluator: &Evaluator,
+    provider: &ProviderRow,
+) -> Result<HashSet<ResourceId>, ScopeError> {
+    let scopes = Scopes::of(store, evaluator, provider).await?;
+    let mut wanted = HashSet::new();
+    for kind in [ResourceKind::User, ResourceKind::Group] {
+        let mut after: Option<ResourceId> = None;
+        loop {
+            let rows = store.resources_after(kind, after.as_ref(), PAGE).await?;
+            let Some(last) = rows.last() else { break };
+            after = Some(last.id.clone());
+            let inside = scopes.judge(rows, false).await?;
+            let inside = inside.into_iter().filter(|verdict| verdict.wanted == Wanted::Yes);
+            wanted.extend(inside.map(|verdict| verdict.resource_id));
+        }
+    }
+    Ok(wanted)
+}
+
+/// How many objects a provider's scope would let in, and how many that are wanted now it would put out.
+pub async fn count_movers(
+    store: &Store,
+    evaluator: &Evaluator,
+    provider: &ProviderRow,
+) -> Result<(u64, u64), ScopeError> {
+    let inside = wanted(store, evaluator, provider).await?;
+    let (mut linked, mut leavers) = (0, 0);
+    let mut after: Option<ResourceId> = None;
+    loop {
+        let links = store.links(provider.id, None, after.as_ref(), PAGE).await?;
+        let Some(last) = links.last() else { break };
+        after = Some(last.resource_id.clone());
+        for link in links.iter().filter(|link| link.wanted == Wanted::Yes) {
+            if inside.contains(&link.resource_id) {
+                linked += 1;
+            } else {
+                leavers += 1;
+            }
+        }
+    }
+    Ok((inside.len() as u64 - linked, leavers))
+}
+
 impl Scheduler {
     /// Judges the whole directory for a provider, page by page.
     pub(crate) async fn judge_everything(&self, provider: &ProviderRow) -> Result<(), SchedulerError> {

@@ -20,7 +20,7 @@ use scimfleet_store::Store;
 
 pub use consume::run;
 pub use desire::{Desire, Desired};
-pub use provider::{ProviderError, Providers};
+pub use provider::{Provider, ProviderError, Providers, resolve_profile};
 
 /// How much a worker takes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use scimfleet_core::ports::Rate;
-use scimfleet_core::profile::{Origin, Profile, ProfileError};
+use scimfleet_core::profile::{Origin, Profile, ProfileError, Resolved};
 use scimfleet_core::provider::{AuthMethod, parse_rate};
 use scimfleet_core::scim::schema::{Schema, SchemaSet};
 use scimfleet_core::state::ProviderState;
@@ -149,6 +149,17 @@ impl Providers {
         Ok(provider)
     }
 
+    /// A provider as it announces itself now, without storing anything: for dry runs.
+    pub async fn look_at(&self, row: ProviderRow) -> Result<Arc<Provider>, ProviderError> {
+        let blank = ProviderRow { announced: Some(json!({})), ..row.clone() };
+        let discovery = self.build(blank).await?.client.discover(&RequestContext::default()).await;
+        let announced = announced(&discovery);
+        match discovery.unreachable {
+            Some(error) => Err(error.into()),
+            None => Ok(Arc::new(self.build(ProviderRow { announced: Some(announced), ..row }).await?)),
+        }
+    }
+
     /// A provider as it is configured, without asking it anything: for previews.
     pub async fn offline(&self, row: ProviderRow) -> Result<Arc<Provider>, ProviderError> {
         let announced = row.announced.clone().unwrap_or_else(|| json!({}));
@@ -156,7 +167,7 @@ impl Providers {
     }
 
     async fn build(&self, row: ProviderRow) -> Result<Provider, ProviderError> {
-        let (profile, schemas) = profile_of(&row)?;
+        let (profile, schemas) = (resolve_profile(&row)?.profile, schemas_of(&row));
         let secret = self.store.provider_secret(row.id).await?;
         let client = self.client(&row, &profile, secret)?;
         let stored = self.store.mappings().await?;
@@ -242,7 +253,9 @@ fn announced(discovery: &Discovery) -> Value {
     })
 }
 
-fn profile_of(row: &ProviderRow) -> Result<(Profile, SchemaSet), ProviderError> {
+/// The profile of a provider with the origin of each value: defaults, what it announced, what was learned,
+/// what the operator overrides.
+pub fn resolve_profile(row: &ProviderRow) -> Result<Resolved, ProviderError> {
     let empty = Map::new();
     let stored = row.announced.as_ref().and_then(Value::as_object).unwrap_or(&empty);
     let layer = stored.get("layer").and_then(Value::as_object).unwrap_or(&empty);
@@ -251,17 +264,20 @@ fn profile_of(row: &ProviderRow) -> Result<(Profile, SchemaSet), ProviderError> 
         (Origin::Announced, &row.remembered),
         (Origin::Override, &row.settings.profile_override),
     ];
-    let resolved = Profile::resolve(&layers).map_err(|error: ProfileError| ProviderError::Settings {
+    Profile::resolve(&layers).map_err(|error: ProfileError| ProviderError::Settings {
         provider: row.settings.name.clone(),
         reason: error.to_string(),
-    })?;
-    let schemas: Vec<Schema> = stored
-        .get("schemas")
+    })
+}
+
+fn schemas_of(row: &ProviderRow) -> SchemaSet {
+    let stored = |name: &str| row.announced.as_ref().and_then(|announced| announced.get(name));
+    let schemas: Vec<Schema> = stored("schemas")
         .and_then(Value::as_array)
         .map(|list| list.iter().filter_map(|schema| Schema::try_from(schema.clone()).ok()).collect())
         .unwrap_or_default();
-    let complete = stored.get("schemas_complete").and_then(Value::as_bool).unwrap_or(false);
-    Ok((resolved.profile, SchemaSet::with_announced(schemas, complete)))
+    let complete = stored("schemas_complete").and_then(Value::as_bool).unwrap_or(false);
+    SchemaSet::with_announced(schemas, complete)
 }
 
 /// A provider's mappings of one kind, in the order of their names.

@@ -1,0 +1,401 @@
+//! The command line, and the help that teaches it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use scimfleet_core::ProviderName;
+
+/// Keeps the users and groups of a directory in step with every application that speaks SCIM 2.0.
+#[derive(Debug, Parser)]
+#[command(name = "scimfleet", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 a run stopped on invalid data, \
+4 something is held for approval.\n\nStart here: `scimfleet demo`, then `scimfleet apply --help`.")]
+pub(crate) struct Arguments {
+    /// Configuration file [default: scimfleet.toml if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+    /// More about what happens, on stderr; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// One JSON document, with "v": 1
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show everything at work, embedded, with a sample directory and a sample provider
+    Demo(DemoArgs),
+    /// All roles in one process
+    Serve,
+    /// The role that opens runs and cuts them into tasks; several share the work through a lease
+    Scheduler,
+    /// The role that sends; start as many as you need
+    Worker,
+    /// The role that serves the dashboard, the admin API and the directory's SCIM endpoint
+    Console,
+    /// Bring the database schema up to date
+    Migrate,
+    /// Create and update providers and mappings as a fleet file says
+    Apply(ApplyArgs),
+    /// Load users and groups into the directory
+    Import(ImportArgs),
+    /// Bring providers in step with the directory
+    Sync(SyncArgs),
+    /// Show what would be sent of one object to one provider, and why
+    Preview(PreviewArgs),
+    /// Show why an object has, or has not, got to the providers
+    Explain(ExplainArgs),
+    /// What ran
+    Runs(RunsArgs),
+    /// What the guard withheld
+    Holds(HoldsArgs),
+    /// The applications
+    Providers(ProvidersArgs),
+    /// Objects at providers
+    Links(LinksArgs),
+    /// Objects that need a change before they are tried again
+    Parked(ParkedArgs),
+    /// Messages that nobody could work on
+    Dead(DeadArgs),
+    /// Tokens for Scimfleet's own interfaces
+    Token(TokenArgs),
+    /// Publish a job, as any AMQP client would
+    Enqueue(EnqueueArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// End after the summary
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// The fleet file
+    #[arg(value_name = "FLEET.toml")]
+    pub(crate) file: PathBuf,
+    /// Show the difference, change nothing
+    #[arg(long)]
+    pub(crate) plan: bool,
+    /// A base URL with another host leads to the same accounts: keep the links
+    #[arg(long)]
+    pub(crate) same_tenant: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// JSON Lines or CSV
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// What the files are [default: by their names]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<ImportFormat>,
+    /// Who brings them; a snapshot removes only what its own source brought
+    #[arg(long, default_value = "import", value_name = "NAME")]
+    pub(crate) source: String,
+    /// The files are everything: what they lack is removed, behind the guard
+    #[arg(long)]
+    pub(crate) snapshot: bool,
+    /// What identifies a line of a snapshot that has no externalId
+    #[arg(long, value_enum)]
+    pub(crate) key: Option<ImportKey>,
+    /// With --snapshot: remove up to this many, whatever the guard says
+    #[arg(long, value_name = "N")]
+    pub(crate) allow_removals: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportFormat {
+    Jsonl,
+    Csv,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportKey {
+    #[value(name = "externalId")]
+    ExternalId,
+    #[value(name = "userName")]
+    UserName,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SyncArgs {
+    /// Names of providers
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) providers: Vec<ProviderName>,
+    /// Every provider
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Show progress, wait for the end and print the report
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Print what would be done; nothing is written anywhere
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// One object only: id, externalId, userName or displayName
+    #[arg(long, value_name = "ID")]
+    pub(crate) object: Option<String>,
+    /// Count these as a failure (exit 1)
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) fail_on: Option<FailOn>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    Parked,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PreviewArgs {
+    /// The provider
+    pub(crate) provider: ProviderName,
+    /// Id, externalId, userName or displayName
+    pub(crate) object: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// Id, externalId, userName or displayName
+    pub(crate) object: String,
+    /// One provider only
+    pub(crate) provider: Option<ProviderName>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<RunsAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsAction {
+    /// The newest runs
+    List {
+        /// Of one provider
+        #[arg(long)]
+        provider: Option<ProviderName>,
+    },
+    /// One run
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// End a run early
+    Cancel {
+        /// Its id
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HoldsArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<HoldsAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HoldsAction {
+    /// The newest holds
+    List,
+    /// One hold, with what each object would lose
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Do what was withheld, except for what changed since
+    Approve {
+        /// Its id
+        id: String,
+    },
+    /// Leave the accounts as they are
+    Reject {
+        /// Its id
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProvidersArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<ProvidersAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProvidersAction {
+    /// All of them
+    List,
+    /// One, with its profile and where each value comes from
+    Show {
+        /// Its name
+        name: ProviderName,
+    },
+    /// Send nothing until it is resumed; changes are kept
+    Pause {
+        /// Its name
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        name: Option<ProviderName>,
+        /// Every provider
+        #[arg(long)]
+        all: bool,
+    },
+    /// Put it to work again
+    Resume {
+        /// Its name
+        name: ProviderName,
+    },
+    /// Switch it off
+    Disable {
+        /// Its name
+        name: ProviderName,
+    },
+    /// Seal a new token, read from standard input
+    SetToken {
+        /// Its name
+        name: ProviderName,
+    },
+    /// Give it another name
+    Rename {
+        /// Its name
+        from: ProviderName,
+        /// Its new name
+        to: ProviderName,
+    },
+    /// Forget it; its accounts stay as they are
+    Remove {
+        /// Its name
+        name: ProviderName,
+        /// Say that you know that its accounts stay
+        #[arg(long, required = true)]
+        leave_accounts: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LinksArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<LinksAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LinksAction {
+    /// Objects at a provider
+    List {
+        /// The provider
+        #[arg(long)]
+        provider: ProviderName,
+        /// Only in this state
+        #[arg(long)]
+        state: Option<scimfleet_core::state::LinkState>,
+        /// At most so many
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ParkedArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<ParkedAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ParkedAction {
+    /// What is parked, and why
+    List {
+        /// At one provider
+        #[arg(long)]
+        provider: Option<ProviderName>,
+    },
+    /// Try again
+    Retry {
+        /// At one provider
+        #[arg(long)]
+        provider: Option<ProviderName>,
+        /// One object
+        #[arg(long)]
+        object: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<DeadAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadAction {
+    /// Messages with the reason
+    List,
+    /// Publish them again
+    Replay {
+        /// Message ids; none means all
+        ids: Vec<String>,
+    },
+    /// Remove them
+    Drop {
+        /// Message ids
+        #[arg(required_unless_present = "all")]
+        ids: Vec<String>,
+        /// All of them
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    pub(crate) action: TokenAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenAction {
+    /// Make a token; it is printed once
+    Create {
+        /// What it opens
+        #[arg(long, value_enum)]
+        scope: Scope,
+        /// What people call it
+        #[arg(long)]
+        name: String,
+    },
+    /// All of them, without their text
+    List,
+    /// Make it open nothing any more
+    Revoke {
+        /// Its id or name
+        token: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scope {
+    /// /scim/v2
+    Directory,
+    /// /api/v1 and the dashboard
+    Admin,
+    /// /metrics
+    Metrics,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnqueueArgs {
+    /// A file with the job as JSON; `-` for standard input
+    #[arg(value_name = "JOB.json")]
+    pub(crate) file: PathBuf,
+}

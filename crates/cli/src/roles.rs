@@ -1,0 +1,116 @@
+//! Running roles until they are told to end.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use scimfleet_runtime::health::{self, Listening};
+use scimfleet_runtime::{Drain, Exit, Metrics};
+use scimfleet_scheduler::Duty;
+use scimfleet_store::Store;
+
+use crate::context::{Context, SERVE_LEASE};
+use crate::error::CliError;
+use crate::wire::Parts;
+
+/// `serve` says that often that it is there, and counts as gone after that long (R9).
+const SERVE_RENEW_EVERY: Duration = Duration::from_secs(2);
+const SERVE_TTL: Duration = Duration::from_secs(8);
+
+/// Which roles a process plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Roles {
+    pub(crate) scheduler: bool,
+    pub(crate) worker: bool,
+    pub(crate) console: bool,
+}
+
+/// Runs roles until SIGTERM or SIGINT, then lets them finish.
+pub(crate) async fn run(context: Context, roles: Roles) -> Result<Exit, CliError> {
+    let embedded = context.config.is_embedded();
+    if embedded && !(roles.scheduler && roles.worker) && !roles.console {
+        return Err(CliError::usage(
+            "a role of its own needs a broker: set `[queue] url = \"amqp://…\"`, or run everything by `scimfleet serve`",
+        ));
+    }
+    let metrics = Metrics::install().map_err(CliError::failed)?;
+    let drain = Drain::default();
+    drain.on_signals().map_err(CliError::failed)?;
+    metrics.keep_up(&drain);
+    let store = context.store().await?;
+    let parts = Parts::new(&context, store.clone(), drain.clone()).await?;
+    start(&context, &parts, roles, metrics).await?;
+    let drained = drain.finish().await;
+    tracing::info!(outcome = ?drained, "ended");
+    if roles.scheduler && roles.worker {
+        store.release_lease(SERVE_LEASE, &parts.name).await?;
+    }
+    parts.queue.close().await;
+    store.close().await;
+    Ok(Exit::Done)
+}
+
+/// Starts roles in the background; they end with the drain. Returns where the console listens.
+pub(crate) async fn start(
+    context: &Context,
+    parts: &Parts,
+    roles: Roles,
+    metrics: Metrics,
+) -> Result<Option<SocketAddr>, CliError> {
+    let drain = &parts.drain;
+    if roles.scheduler && roles.worker && context.config.is_embedded() {
+        hold_serve_lease(parts).await?;
+    }
+    if roles.worker {
+        drain.spawn(scimfleet_worker::run(parts.worker(context)));
+    }
+    if roles.scheduler {
+        drain.spawn(scimfleet_scheduler::run(parts.scheduler(context, Duty::Everything)));
+    }
+    let console = if roles.console {
+        let listening = health::bind(context.config.console.listen).await.map_err(CliError::failed)?;
+        let address = listening.address();
+        tracing::info!(address = %address, "the console listens");
+        serve(parts, listening, metrics.clone());
+        Some(address)
+    } else {
+        None
+    };
+    if let Some(listen) = context.config.metrics.listen {
+        let listening = health::bind(listen).await.map_err(CliError::failed)?;
+        tracing::info!(address = %listening.address(), "metrics and health are served");
+        serve(parts, listening, metrics);
+    }
+    Ok(console)
+}
+
+fn serve(parts: &Parts, listening: Listening, metrics: Metrics) {
+    let router = health::router(parts.checks(), metrics);
+    let drain = parts.drain.clone();
+    parts.drain.spawn(async move {
+        if let Err(error) = listening.serve(router, &drain).await {
+            tracing::error!(error = %error, "the listener broke");
+        }
+    });
+}
+
+/// Tells commands on the same file that somebody does the work.
+async fn hold_serve_lease(parts: &Parts) -> Result<(), CliError> {
+    if parts.store.take_lease(SERVE_LEASE, &parts.name, SERVE_TTL).await?.is_none() {
+        return Err(CliError::failed(
+            "another `scimfleet serve` has this database; end it first, or use PostgreSQL and RabbitMQ for several processes",
+        ));
+    }
+    let (store, name, drain): (Store, String, Drain) = (parts.store.clone(), parts.name.clone(), parts.drain.clone());
+    parts.drain.spawn(async move {
+        while !drain.is_begun() {
+            tokio::select! {
+                () = tokio::time::sleep(SERVE_RENEW_EVERY) => {}
+                () = drain.begun() => return,
+            }
+            if let Err(error) = store.take_lease(SERVE_LEASE, &name, SERVE_TTL).await {
+                tracing::warn!(error = %error, "the lease on the database could not be renewed");
+            }
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! Putting roles together from the configuration.
+
+use std::sync::Arc;
+
+use scimfleet_core::ports::{Coordination, Queue};
+use scimfleet_expression::Evaluator;
+use scimfleet_runtime::Drain;
+use scimfleet_runtime::health::Checks;
+use scimfleet_scheduler::{Duty, Scheduler};
+use scimfleet_scim_client::Egress;
+use scimfleet_store::Store;
+use scimfleet_worker::{Providers, Worker, WorkerLimits};
+
+use crate::context::Context;
+use crate::error::CliError;
+
+/// The parts that roles share.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) coordination: Arc<dyn Coordination>,
+    pub(crate) evaluator: Evaluator,
+    pub(crate) drain: Drain,
+    /// Unique per process.
+    pub(crate) name: String,
+}
+
+impl Parts {
+    pub(crate) async fn new(context: &Context, store: Store, drain: Drain) -> Result<Self, CliError> {
+        let coordination = scimfleet_coordination::connect(context.config.coordination.url.expose(), "scimfleet:")
+            .await
+            .map_err(CliError::failed)?;
+        Ok(Self {
+            store,
+            queue: context.queue().await?,
+            coordination,
+            evaluator: context.evaluator()?,
+            drain,
+            name: format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple()),
+        })
+    }
+
+    pub(crate) fn worker(&self, context: &Context) -> Worker {
+        let limits = &context.config.worker;
+        let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let egress = egress(context);
+        Worker {
+            store: self.store.clone(),
+            queue: self.queue.clone(),
+            coordination: self.coordination.clone(),
+            evaluator: self.evaluator.clone(),
+            egress: egress.clone(),
+            limits: WorkerLimits {
+                tasks_in_flight: count(limits.tasks_in_flight.saturating_sub(limits.leavers_reserved).max(1)),
+                requests_in_flight: count(limits.requests_in_flight),
+                leavers_reserved: count(limits.leavers_reserved),
+            },
+            name: format!("worker-{}", self.name),
+            providers: Providers::new(self.store.clone(), egress),
+            drain: self.drain.clone(),
+        }
+    }
+
+    pub(crate) fn scheduler(&self, context: &Context, duty: Duty) -> Scheduler {
+        Scheduler {
+            store: self.store.clone(),
+            queue: self.queue.clone(),
+            evaluator: self.evaluator.clone(),
+            full_sync_every: context.config.scheduler.full_sync_every.clone(),
+            name: format!("scheduler-{}", self.name),
+            duty,
+            drain: self.drain.clone(),
+        }
+    }
+
+    /// What `/readyz` asks.
+    pub(crate) fn checks(&self) -> Checks {
+        let (store, queue, coordination) = (self.store.clone(), self.queue.clone(), self.coordination.clone());
+        Checks::new()
+            .needed("store", move || {
+                let store = store.clone();
+                async move { store.healthy().await.map_err(|error| error.to_string()) }
+            })
+            .needed("broker", move || {
+                let queue = queue.clone();
+                async move { queue.healthy().await.map_err(|error| error.to_string()) }
+            })
+            .helpful("coordination", move || {
+                let coordination = coordination.clone();
+                async move { coordination.healthy().await.map_err(|error| error.to_string()) }
+            })
+            .until(&self.drain)
+    }
+}
+
+pub(crate) fn egress(context: &Context) -> Egress {
+    let egress = &context.config.egress;
+    Egress {
+        private: egress.private,
+        loopback: egress.loopback,
+        proxy: egress.proxy.as_ref().and_then(|proxy| url::Url::parse(proxy.expose()).ok()),
+    }
+}
