@@ -9,9 +9,22 @@ use crate::connect::Store;
 use crate::error::StoreError;
 use crate::sql::{Dialect, statement};
 
+/// A step of the schema.
+struct Step {
+    version: i64,
+    description: &'static str,
+    sql: &'static str,
+    /// What SQLite is told besides, for its planner.
+    sqlite: &'static str,
+}
+
 /// Every migration, oldest first. A released one is never edited.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "the directory and its links", include_str!("../migrations/0001_the_directory_and_its_links.sql"))];
+const STEPS: &[Step] = &[Step {
+    version: 1,
+    description: "the directory and its links",
+    sql: include_str!("../migrations/0001_the_directory_and_its_links.sql"),
+    sqlite: include_str!("../migrations/0001_sqlite_statistics.sql"),
+}];
 
 impl Store {
     /// Applies the migrations that are missing. Safe to call from many processes at once: PostgreSQL
@@ -21,25 +34,22 @@ impl Store {
             Dialect::Postgres => None,
             Dialect::Sqlite => lock_beside(&self.inner.url).await?,
         };
-        let migrations = MIGRATIONS
-            .iter()
-            .map(|(version, description, sql)| {
-                let description = Cow::Borrowed(*description);
-                let text = statement(in_byte_order(self.dialect(), sql));
-                Migration::new(*version, description, MigrationType::Simple, text, false)
-            })
-            .collect();
+        let migrations = STEPS.iter().map(|step| step.migration(self.dialect())).collect();
         Migrator::with_migrations(migrations).run(&self.inner.write).await?;
         Ok(())
     }
 }
 
-/// PostgreSQL sorts texts by language unless told otherwise, SQLite by bytes: pages would then be cut
-/// differently (R5).
-fn in_byte_order(dialect: Dialect, sql: &str) -> String {
-    match dialect {
-        Dialect::Sqlite => sql.to_owned(),
-        Dialect::Postgres => sql.replace(" TEXT", " TEXT COLLATE \"C\""),
+impl Step {
+    /// PostgreSQL sorts texts by language unless told otherwise, SQLite by bytes: pages would then be cut
+    /// differently (R5).
+    fn migration(&self, dialect: Dialect) -> Migration {
+        let text = match dialect {
+            Dialect::Sqlite => [self.sql, self.sqlite].concat(),
+            Dialect::Postgres => self.sql.replace(" TEXT", " TEXT COLLATE \"C\""),
+        };
+        let description = Cow::Borrowed(self.description);
+        Migration::new(self.version, description, MigrationType::Simple, statement(text), false)
     }
 }
 

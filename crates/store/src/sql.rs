@@ -33,7 +33,7 @@ impl Dialect {
 
     fn column(self, column: Column) -> String {
         match (self, column) {
-            (Self::Postgres, Column::Text(name)) => format!("{name} text"),
+            (Self::Postgres, Column::Text(name)) => format!("{name} text COLLATE \"C\""),
             (Self::Postgres, Column::Int(name)) => format!("{name} bigint"),
             (Self::Sqlite, Column::Text(name) | Column::Int(name)) => format!("value ->> '{name}' AS {name}"),
         }
@@ -42,7 +42,9 @@ impl Dialect {
     /// A table expression named `b` with one text column `id` over parameter `$n`, a JSON array of texts.
     pub(crate) fn texts(self, n: usize) -> String {
         match self {
-            Self::Postgres => format!("jsonb_array_elements_text(CAST(${n} AS jsonb)) AS b(id)"),
+            Self::Postgres => {
+                format!("(SELECT value COLLATE \"C\" AS id FROM jsonb_array_elements_text(CAST(${n} AS jsonb))) AS b")
+            }
             Self::Sqlite => format!("(SELECT value AS id FROM json_each(${n})) AS b"),
         }
     }

@@ -247,8 +247,8 @@ impl<'a> Desk<'a> {
             if *kind == ResourceKind::User
                 && let Some((keeper, others)) = claims.split_first()
             {
-                let lines = others.iter().filter_map(|known| known.named_by);
-                losers.extend(lines.map(|line| (line, keeper.taken())));
+                let lines = others.iter().filter_map(|known| Some((known.named_by?, keeper.has_the_name_of(known))));
+                losers.extend(lines);
             }
         }
         losers
@@ -295,8 +295,8 @@ impl Known {
         }
     }
 
-    fn taken(&self) -> String {
-        let name = self.identity.as_ref().map_or("", |identity| identity.name.as_str());
+    fn has_the_name_of(&self, other: &Self) -> String {
+        let name = other.identity.as_ref().map_or("", |identity| identity.name.as_str());
         let owner = match &self.row.external_id {
             Some(external_id) => format!("externalId `{external_id}`"),
             None => format!("id `{}`", self.row.id),

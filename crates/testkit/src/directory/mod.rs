@@ -36,12 +36,14 @@ pub struct SampleDirectory {
     pub groups: usize,
     /// Another seed gives other people.
     pub seed: u64,
+    /// How many in a hundred have left: their users are there, `active` is false.
+    pub inactive_percent: u64,
 }
 
 impl SampleDirectory {
     /// The directory of `scimfleet demo`.
     pub const fn demo() -> Self {
-        Self { users: 1_250, groups: 40, seed: 7 }
+        Self { users: 1_250, groups: 40, seed: 7, inactive_percent: 0 }
     }
 
     /// The users, in the order of their `externalId`.
@@ -115,7 +117,7 @@ impl SampleDirectory {
             "locale": locale,
             "preferredLanguage": locale,
             "timezone": zone,
-            "active": !self.chance(index, 7, 3),
+            "active": !self.chance(index, 7, self.inactive_percent),
             "emails": [{ "value": format!("{user_name}@{domain}"), "type": "work", "primary": true }],
         });
         if self.chance(index, 8, 70) {

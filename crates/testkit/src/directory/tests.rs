@@ -38,7 +38,7 @@ fn identities_are_unique_and_references_lead_somewhere() {
 
 #[test]
 fn there_is_something_of_everything() {
-    let users: Vec<Value> = SampleDirectory::demo().users().collect();
+    let users: Vec<Value> = SampleDirectory { inactive_percent: 3, ..SampleDirectory::demo() }.users().collect();
     let count = |test: &dyn Fn(&Value) -> bool| users.iter().filter(|user| test(user)).count();
     assert!((10..100).contains(&count(&|user| user["active"] == false)));
     assert!((50..200).contains(&count(&|user| user["attributes"]["kind"] == "contractor")));
