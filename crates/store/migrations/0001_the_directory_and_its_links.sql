@@ -22,6 +22,7 @@ CREATE TABLE resources (
     deleted_at      BIGINT
 );
 CREATE UNIQUE INDEX resources_external_id ON resources (kind, external_id) WHERE deleted_at IS NULL AND external_id IS NOT NULL;
+CREATE INDEX resources_external_id_ever ON resources (kind, external_id) WHERE external_id IS NOT NULL;
 CREATE UNIQUE INDEX resources_user_name ON resources (name_key) WHERE deleted_at IS NULL AND kind = 'user';
 CREATE INDEX resources_kind ON resources (kind, id) WHERE deleted_at IS NULL;
 CREATE INDEX resources_name ON resources (kind, name_key);

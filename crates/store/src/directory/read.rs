@@ -156,8 +156,8 @@ impl Store {
             "WITH RECURSIVE up(user_id, group_id) AS ( \
                SELECT m.member_id, m.group_id FROM {texts} JOIN memberships m ON m.member_id = b.id \
                UNION SELECT up.user_id, m.group_id FROM up JOIN memberships m ON m.member_id = up.group_id) \
-             SELECT up.user_id AS user_id, {COLUMNS} FROM up JOIN resources r ON r.id = up.group_id \
-             WHERE r.deleted_at IS NULL ORDER BY up.user_id, r.id"
+             SELECT up.user_id AS user_id, {COLUMNS} FROM up CROSS JOIN resources r \
+             WHERE r.id = up.group_id AND r.deleted_at IS NULL ORDER BY up.user_id, r.id"
         ));
         let rows = sqlx::query(sql).bind(json(users)).fetch_all(self.read()).await?;
         rows.iter()
@@ -195,7 +195,7 @@ impl Store {
         let sql = statement(format!(
             "WITH RECURSIVE down(id) AS (SELECT b.id FROM {texts} UNION \
                SELECT m.member_id FROM down JOIN memberships m ON m.group_id = down.id) \
-             SELECT r.id AS id FROM down JOIN resources r ON r.id = down.id WHERE r.kind = 'user'"
+             SELECT r.id AS id FROM down CROSS JOIN resources r WHERE r.id = down.id AND r.kind = 'user'"
         ));
         let rows = sqlx::query(sql).bind(json(resources)).fetch_all(self.read()).await?;
         rows.iter().map(|row| word(row, "resources", "id")).collect()

@@ -1,0 +1,40 @@
+-- SQLite plans by statistics and guesses without them: it then takes all links of a provider to be ten,
+-- and reads every one for each task. These stand for a directory of 100,000 at five providers, so that
+-- plans are the same everywhere. Numbers: rows, then rows for one value of the first, first two, … columns.
+ANALYZE;
+DELETE FROM sqlite_stat1;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('resources', 'sqlite_autoindex_resources_1', '100000 1'),
+    ('resources', 'resources_external_id', '100000 50000 1'),
+    ('resources', 'resources_external_id_ever', '100000 50000 1'),
+    ('resources', 'resources_user_name', '100000 1'),
+    ('resources', 'resources_kind', '100000 50000 1'),
+    ('resources', 'resources_name', '100000 50000 1'),
+    ('resources', 'resources_source', '100000 20000 1'),
+    ('resources', 'resources_tombstones', '1000 2'),
+    ('memberships', 'sqlite_autoindex_memberships_1', '500000 500 1'),
+    ('memberships', 'memberships_member', '500000 5 1'),
+    ('membership_references', 'sqlite_autoindex_membership_references_1', '1000 10 1'),
+    ('membership_references', 'membership_references_reference', '1000 2'),
+    ('membership_references', 'membership_references_folded', '1000 2'),
+    ('links', 'sqlite_autoindex_links_1', '500000 100000 1'),
+    ('links', 'links_remote_id', '500000 100000 50000 1'),
+    ('links', 'links_dirty', '10000 2000 1000 1'),
+    ('links', 'links_resource', '500000 5'),
+    ('links', 'links_parked', '1000 200 40'),
+    ('sent_memberships', 'sqlite_autoindex_sent_memberships_1', '500000 100000 500 1'),
+    ('sent_memberships', 'sent_memberships_member', '500000 100000 5'),
+    ('link_waits', 'sqlite_autoindex_link_waits_1', '1000 500 5 1'),
+    ('link_waits', 'link_waits_needed', '1000 500 5'),
+    ('remote_resources', 'sqlite_autoindex_remote_resources_1', '100000 20000 10000 1'),
+    ('remote_resources', 'remote_resources_external_id', '100000 20000 10000 1'),
+    ('remote_resources', 'remote_resources_name', '100000 20000 10000 1'),
+    ('outbox', 'sqlite_autoindex_outbox_1', '1000 1'),
+    ('run_tasks', 'sqlite_autoindex_run_tasks_1', '100000 1'),
+    ('run_tasks', 'run_tasks_run', '100000 1000 200'),
+    ('run_tasks', 'run_tasks_open', '100 1'),
+    ('provisioning_log', 'sqlite_autoindex_provisioning_log_1', '1000000 1'),
+    ('provisioning_log', 'provisioning_log_resource', '1000000 10 1'),
+    ('provisioning_log', 'provisioning_log_provider', '1000000 200000 1'),
+    ('provisioning_log', 'provisioning_log_removals', '10000 2000 1');
+ANALYZE sqlite_schema;

@@ -1,0 +1,213 @@
+//! Every statement that the store sends while it works on a task, held against SQLite's plan for it: none
+//! may read a whole large table. A process of its own, because it listens to the driver's log.
+
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+use scimfleet_core::provider::ProviderSettings;
+use scimfleet_core::state::LinkState;
+use scimfleet_core::{ProviderName, RemoteId, ResourceKind, RunId};
+use scimfleet_store::{IncomingResource, LinkResult, Seen, Share, Store, StoreOptions, TaskRecord, Verdict, Wanted};
+use sqlx::{AssertSqlSafe, Row, SqlSafeStr};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+/// Tables that grow with the directory.
+const LARGE: [&str; 8] = [
+    "links",
+    "resources",
+    "memberships",
+    "membership_references",
+    "sent_memberships",
+    "link_waits",
+    "remote_resources",
+    "provisioning_log",
+];
+
+static STATEMENTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Collects the texts of the statements that the driver logs.
+struct Listener;
+
+#[derive(Default)]
+struct Texts {
+    summary: String,
+    full: String,
+}
+
+impl Visit for Texts {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "summary" => value.clone_into(&mut self.summary),
+            "db.statement" => value.trim().clone_into(&mut self.full),
+            _ => {}
+        }
+    }
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+}
+
+impl Subscriber for Listener {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "sqlx::query"
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &Event<'_>) {
+        let mut texts = Texts::default();
+        event.record(&mut texts);
+        let text = if texts.full.is_empty() { texts.summary } else { texts.full };
+        STATEMENTS.lock().unwrap().push(text);
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+fn incoming(line: serde_json::Value) -> IncomingResource {
+    let serde_json::Value::Object(mut attributes) = line else { panic!("an object") };
+    let kind = if attributes.contains_key("userName") { ResourceKind::User } else { ResourceKind::Group };
+    let members = attributes.shift_remove("members").map(|members| serde_json::from_value(members).unwrap());
+    IncomingResource { kind, id: None, attributes, members }
+}
+
+/// What a worker, the relay and a listing ask for, on objects that exist and objects that do not.
+async fn work(store: &Store) {
+    let settings = ProviderSettings::new(ProviderName::parse("acme").unwrap(), "https://acme.example");
+    let (provider, _) = store.put_provider(&settings).await.unwrap();
+    let users =
+        (0..20).map(|n| incoming(serde_json::json!({"userName": format!("u{n}"), "externalId": n.to_string()})));
+    store.import("test", users.collect()).await.unwrap();
+    let group = incoming(serde_json::json!({"displayName": "G", "members": ["u1", "u2", "later"]}));
+    store.import("test", vec![group]).await.unwrap();
+    let ids = store.ids_of_source("test", None, 100).await.unwrap();
+    let group = store.find_resources("G").await.unwrap().remove(0).id;
+    let verdict = |id: &scimfleet_core::ResourceId| Verdict {
+        resource_id: id.clone(),
+        kind: if *id == group { ResourceKind::Group } else { ResourceKind::User },
+        wanted: Wanted::Yes,
+        changed: true,
+    };
+    let changes = store.outbox(100).await.unwrap();
+    store.relay(&changes, &[(provider, ids.iter().map(verdict).collect())]).await.unwrap();
+    store.owed(provider, None, 100).await.unwrap();
+    store.mark_queued(provider, &ids).await.unwrap();
+    for share in [Share::Wanted, Share::Leaving] {
+        store.dirty_after(provider, ResourceKind::User, share, None, 100).await.unwrap();
+    }
+    let (claimed, _) = store.claim(provider, "w", &ids, Duration::from_secs(60)).await.unwrap();
+    store.claim(provider, "w", &ids, Duration::from_secs(60)).await.unwrap();
+    store.renew(provider, "w", &claimed, Duration::from_secs(60)).await.unwrap();
+    let intents: Vec<_> = claimed.iter().map(|link| (link, "{}".to_owned())).collect();
+    store.intend(provider, &intents, Duration::from_secs(60)).await.unwrap();
+    store.resources(&ids).await.unwrap();
+    store.groups_of(&ids).await.unwrap();
+    store.group_closure(&["G".to_owned()]).await.unwrap();
+    store.users_under(std::slice::from_ref(&group)).await.unwrap();
+    store.members_among(&ids, std::slice::from_ref(&group)).await.unwrap();
+    store.groups_around(provider, &ids).await.unwrap();
+    store.referees(provider, &["u1".to_owned()]).await.unwrap();
+    store.membership_delta(provider, std::slice::from_ref(&group)).await.unwrap();
+    store.members_at(provider, std::slice::from_ref(&group)).await.unwrap();
+    store.resources_after(ResourceKind::Group, None, 100).await.unwrap();
+    let results = claimed.iter().map(|link| result(link, &group)).collect();
+    let record = TaskRecord {
+        results,
+        memberships: vec![scimfleet_store::MembershipChange {
+            group_id: group.clone(),
+            member_id: ids[0].clone(),
+            remote_id: None,
+        }],
+        emptied: vec![group.clone()],
+        waits: vec![(group.clone(), ids[0].clone())],
+        arrived: ids.clone(),
+        ..TaskRecord::default()
+    };
+    store.record(provider, &record).await.unwrap();
+    let run = RunId(uuid::Uuid::now_v7());
+    let seen = Seen { remote_id: RemoteId::parse("r").unwrap(), external_id: None, name_key: Some("x".to_owned()) };
+    store.record_seen(provider, ResourceKind::User, run, &[seen]).await.unwrap();
+    store.candidates(provider, ResourceKind::User, &[(Some("1".to_owned()), "x".to_owned())]).await.unwrap();
+    store.accounts_after(provider, ResourceKind::User, None, 100).await.unwrap();
+    store.mark(provider, &ids).await.unwrap();
+    store.mark_missing(provider, &ids).await.unwrap();
+    store.links_of(&ids[0]).await.unwrap();
+    store.log_of(&ids[0], Some(provider), 10).await.unwrap();
+    store.removals_since(provider, 0).await.unwrap();
+    store.leavers_to_judge(provider, 10).await.unwrap();
+    store
+        .import("test", vec![incoming(serde_json::json!({"userName": "LATER", "externalId": "later"}))])
+        .await
+        .unwrap();
+    store.delete_resources(&ids[..2]).await.unwrap();
+}
+
+fn result(link: &scimfleet_store::ClaimedLink, group: &scimfleet_core::ResourceId) -> LinkResult {
+    LinkResult {
+        resource_id: link.resource_id.clone(),
+        fencing: link.fencing,
+        marked: link.marked,
+        state: if link.resource_id == *group { LinkState::Waiting } else { LinkState::InSync },
+        park_reason: None,
+        remote_id: None,
+        ownership: None,
+        version: None,
+        sent_digest: None,
+        sent_document: None,
+        synced_generation: 1,
+        still_dirty: false,
+        attempts: 0,
+        due_at_ms: 0,
+        last_error: None,
+        intent: None,
+        last_run: None,
+    }
+}
+
+#[tokio::test]
+async fn no_statement_of_a_task_reads_a_whole_large_table() {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| tracing::subscriber::set_global_default(Listener).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("plans.db").display());
+    let store = Store::connect(&StoreOptions::new(&url), None).await.unwrap();
+    store.migrate().await.unwrap();
+    STATEMENTS.lock().unwrap().clear();
+    work(&store).await;
+    let mut statements = std::mem::take(&mut *STATEMENTS.lock().unwrap());
+    statements.sort();
+    statements.dedup();
+    let of_tables = |text: &str| LARGE.iter().any(|table| text.contains(table));
+    statements.retain(|text| of_tables(text) && !text.contains("EXPLAIN"));
+    assert!(statements.len() > 45, "only {} statements were heard", statements.len());
+    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+    let mut whole = Vec::new();
+    for text in &statements {
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}")).into_sql_str();
+        for row in sqlx::query(explain).fetch_all(&pool).await.unwrap_or_else(|error| panic!("{text}: {error}")) {
+            let step: String = row.get("detail");
+            if (step.starts_with("SCAN ") && !is_small(&step, text)) || is_half_whole(&step) {
+                whole.push(format!("{step}\n    {text}"));
+            }
+        }
+    }
+    assert!(whole.is_empty(), "{} whole reads:\n{}", whole.len(), whole.join("\n"));
+    store.close().await;
+}
+
+/// A step that reads everything of one provider, or of one kind. The partial indices hold only what is
+/// owed or parked.
+fn is_half_whole(step: &str) -> bool {
+    let partial = ["links_dirty", "links_parked", "provisioning_log_removals", "resources_tombstones"];
+    let prefix = ["(provider_id=?)", "(provider_id=? AND kind=?)", "(kind=?)"].iter().any(|end| step.ends_with(end));
+    step.starts_with("SEARCH ") && prefix && !partial.iter().any(|index| step.contains(index))
+}
+
+/// A step that reads the parameter of a batch, or a recursion's queue, and no table.
+fn is_small(step: &str, statement: &str) -> bool {
+    let name = step.trim_start_matches("SCAN ").split(' ').next().unwrap_or_default();
+    let alias = |table: &str| statement.contains(&format!("{table} {name} ")) || name == table;
+    !LARGE.iter().any(|table| alias(table))
+}

@@ -1,0 +1,17 @@
+//! The store on both databases: every case runs on SQLite and on PostgreSQL.
+
+mod support;
+
+mod claims;
+mod deadlines;
+mod identity;
+mod members;
+mod migration;
+mod outbox;
+mod providers;
+mod records;
+mod remote;
+mod runs;
+mod secrets;
+mod verdicts;
+mod waits;

@@ -1,0 +1,157 @@
+//! Recording a task: links, members, log and counters in one transaction, each link by its token.
+
+use std::time::Duration;
+
+use scimfleet_core::state::LinkState;
+use scimfleet_core::{ProviderId, ResourceId, ResourceKind};
+use scimfleet_store::{LinkResult, LogEntry, MembershipChange, TaskRecord, Wanted};
+
+use crate::support::{in_sync, on_both, remote, unchanged, verdict};
+
+on_both! {
+    async fn a_result_settles_its_link(db: &Database) {
+        let provider = db.provider("acme", &["anna"]).await;
+        let anna = db.id("anna").await;
+        let claimed = db.claim(provider, &anna).await;
+        let result = LinkResult { version: Some("W/\"1\"".to_owned()), intent: None, ..in_sync(&claimed) };
+        let record = TaskRecord { results: vec![result], log: vec![entry(&anna, 1)], ..TaskRecord::default() };
+        let recorded = db.store.record(provider, &record).await.unwrap();
+        assert_eq!(recorded, scimfleet_store::Recorded::default());
+        let link = db.link(provider, &anna).await;
+        assert_eq!((link.state, link.dirty), (LinkState::InSync, false));
+        assert_eq!(db.store.log_of(&anna, Some(provider), 10).await.unwrap()[0].operation, "delete");
+        assert_eq!(db.store.count_log(provider).await.unwrap(), 1);
+        assert_eq!(db.store.removals_since(provider, 0).await.unwrap(), 1);
+        let owner = db.store.owner_of(provider, ResourceKind::User, &link.remote_id.unwrap()).await.unwrap();
+        assert_eq!(owner, Some(anna.clone()));
+        assert_eq!(db.claim(provider, &anna).await.version.as_deref(), Some("W/\"1\""), "the lease is free again");
+    }
+
+    async fn a_stale_token_records_nothing_and_marks(db: &Database) {
+        let provider = db.provider("acme", &["anna", "bert"]).await;
+        db.import(&[r#"{"displayName":"G","members":["bert"]}"#]).await;
+        db.store.want_everything(provider).await.unwrap();
+        let ids = db.ids(&["G", "bert"]).await;
+        let (stale, _) = db.store.claim(provider, "one", &ids[..1], Duration::ZERO).await.unwrap();
+        let current = db.claim(provider, &ids[0]).await;
+        let bert = db.claim(provider, &ids[1]).await;
+        let record = TaskRecord {
+            results: vec![in_sync(&stale[0]), in_sync(&bert)],
+            memberships: vec![sent(&ids[0], &ids[1], Some("b"))],
+            ..TaskRecord::default()
+        };
+        let recorded = db.store.record(provider, &record).await.unwrap();
+        assert_eq!((recorded.stale, recorded.again), (vec![ids[0].clone()], vec![]));
+        let group = db.link(provider, &ids[0]).await;
+        assert_eq!((group.remote_id, group.state, group.dirty), (None, LinkState::Pending, true));
+        assert_eq!(db.link(provider, &ids[1]).await.state, LinkState::InSync, "its neighbour is recorded");
+        let delta = db.store.membership_delta(provider, &ids[..1]).await.unwrap();
+        assert_eq!(delta.missing.len(), 1, "no member of a stale group counts as sent");
+        let recorded = db.store.record(provider, &of(vec![in_sync(&current)])).await.unwrap();
+        assert_eq!(recorded.again, [ids[0].clone()], "it was marked meanwhile");
+    }
+
+    async fn what_moved_meanwhile_stays_dirty(db: &Database) {
+        let provider = db.provider("acme", &["anna"]).await;
+        let anna = db.id("anna").await;
+        let claimed = db.claim(provider, &anna).await;
+        db.store.apply_verdicts(provider, &[verdict(&anna, Wanted::Yes, true)]).await.unwrap();
+        let recorded = db.store.record(provider, &of(vec![in_sync(&claimed)])).await.unwrap();
+        assert_eq!(recorded.again, [anna.clone()]);
+        let link = db.link(provider, &anna).await;
+        assert_eq!((link.state, link.dirty), (LinkState::InSync, true));
+        let claimed = db.claim(provider, &anna).await;
+        let failed = LinkResult { still_dirty: true, ..unchanged(&claimed) };
+        let recorded = db.store.record(provider, &of(vec![failed])).await.unwrap();
+        assert_eq!(recorded.again, [], "nothing new happened");
+        assert!(db.link(provider, &anna).await.dirty);
+    }
+
+    async fn members_that_were_sent_are_differences(db: &Database) {
+        let provider = db.provider("acme", &["a", "b", "c"]).await;
+        db.import(&[r#"{"displayName":"G","members":["a","b","c"]}"#]).await;
+        db.store.want_everything(provider).await.unwrap();
+        let ids = db.ids(&["a", "b", "c"]).await;
+        let group = db.id("G").await;
+        db.settle(provider, &ids[0]).await;
+        db.settle(provider, &ids[1]).await;
+        assert_eq!(missing(db, provider, &group).await, ["a remote", "b remote", "c none"]);
+        let claimed = db.claim(provider, &group).await;
+        let account = format!("remote-{}", ids[0]);
+        let record = TaskRecord {
+            results: vec![in_sync(&claimed)],
+            memberships: vec![sent(&group, &ids[0], Some(&account)), sent(&group, &ids[1], Some("another"))],
+            ..TaskRecord::default()
+        };
+        db.store.record(provider, &record).await.unwrap();
+        assert_eq!(missing(db, provider, &group).await, ["b remote", "c none"], "b has another account now");
+        db.import(&[r#"{"displayName":"G","members":["b"]}"#]).await;
+        let delta = db.store.membership_delta(provider, std::slice::from_ref(&group)).await.unwrap();
+        assert_eq!(delta.surplus, [(group.clone(), ids[0].clone(), remote(&account))]);
+        let around = db.store.groups_around(provider, &ids[1..2]).await.unwrap();
+        assert_eq!(around, [group.clone()]);
+        assert_eq!(db.store.members_at(provider, std::slice::from_ref(&group)).await.unwrap().len(), 1);
+        let claimed = db.claim(provider, &group).await;
+        let record = TaskRecord {
+            results: vec![in_sync(&claimed)],
+            memberships: vec![sent(&group, &ids[0], None)],
+            ..TaskRecord::default()
+        };
+        db.store.record(provider, &record).await.unwrap();
+        let delta = db.store.membership_delta(provider, std::slice::from_ref(&group)).await.unwrap();
+        assert_eq!(delta.surplus, []);
+        let record = TaskRecord { emptied: vec![group.clone()], ..TaskRecord::default() };
+        db.store.record(provider, &record).await.unwrap();
+        assert_eq!(missing(db, provider, &group).await, ["b remote"]);
+    }
+
+    async fn words_of_a_provider_cannot_stop_the_recording(db: &Database) {
+        let provider = db.provider("acme", &["anna"]).await;
+        let anna = db.id("anna").await;
+        let claimed = db.claim(provider, &anna).await;
+        let result = LinkResult { last_error: Some("x\0\\\0\u{1f980}\"".to_owned()), ..unchanged(&claimed) };
+        let log = LogEntry { detail: Some("\0".to_owned()), ..entry(&anna, 0) };
+        let record = TaskRecord { results: vec![result], log: vec![log], ..TaskRecord::default() };
+        db.store.record(provider, &record).await.unwrap();
+        let words = db.link(provider, &anna).await.last_error.unwrap();
+        assert_eq!(words, "x\u{fffd}\\\u{fffd}\u{1f980}\"");
+    }
+}
+
+fn of(results: Vec<LinkResult>) -> TaskRecord {
+    TaskRecord { results, ..TaskRecord::default() }
+}
+
+fn sent(group: &ResourceId, member: &ResourceId, account: Option<&str>) -> MembershipChange {
+    MembershipChange { group_id: group.clone(), member_id: member.clone(), remote_id: account.map(remote) }
+}
+
+fn entry(id: &ResourceId, removal: i64) -> LogEntry {
+    LogEntry {
+        id: LogEntry::key(),
+        resource_id: id.clone(),
+        kind: ResourceKind::User,
+        operation: "delete".to_owned(),
+        outcome: "done".to_owned(),
+        removal,
+        remote_id: None,
+        attributes: "[]".to_owned(),
+        status: Some(204),
+        detail: None,
+        cause: "change".to_owned(),
+        run_id: None,
+        task_id: None,
+        duration_ms: 3,
+    }
+}
+
+async fn missing(db: &crate::support::Database, provider: ProviderId, group: &ResourceId) -> Vec<String> {
+    let delta = db.store.membership_delta(provider, std::slice::from_ref(group)).await.unwrap();
+    let mut lines = Vec::new();
+    for row in delta.missing {
+        let account = if row.remote_id.is_some() { "remote" } else { "none" };
+        lines.push(format!("{} {account}", db.name(&row.member_id).await));
+    }
+    lines.sort();
+    lines
+}

@@ -1,0 +1,44 @@
+//! Secrets at rest and tokens of our own.
+
+use scimfleet_store::{Store, StoreOptions, TokenScope};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::support::{on_both, sealer};
+
+on_both! {
+    async fn a_secret_comes_back_only_with_its_key(db: &Database) {
+        assert!(!db.store.has_secrets().await.unwrap());
+        assert!(db.store.secret("acme", "token").await.unwrap().is_none());
+        for text in ["first", "canary"] {
+            db.store.put_secret("acme", "token", &SecretString::from(text)).await.unwrap();
+        }
+        assert!(db.store.has_secrets().await.unwrap());
+        let secret = db.store.secret("acme", "token").await.unwrap().unwrap();
+        assert_eq!(secret.expose_secret(), "canary");
+        let other = Store::connect(&StoreOptions::new(&db.url), Some(sealer('E'))).await.unwrap();
+        let error = other.secret("acme", "token").await.unwrap_err();
+        let words = format!("{error} {error:?}");
+        assert!(words.contains("`token` of `acme` was sealed with another key"), "{words}");
+        assert!(!words.contains("canary"));
+        other.close().await;
+        let keyless = Store::connect(&StoreOptions::new(&db.url), None).await.unwrap();
+        let error = keyless.secret("acme", "token").await.unwrap_err();
+        assert!(error.to_string().contains("SCIMFLEET_SECRETS_KEY"), "{error}");
+        keyless.close().await;
+    }
+
+    async fn a_token_opens_until_it_is_revoked(db: &Database) {
+        let (row, token) = db.store.create_token("hr", TokenScope::Directory).await.unwrap();
+        let (admin, _) = db.store.create_token("ops", TokenScope::Admin).await.unwrap();
+        assert_eq!(db.store.token_of(&token).await.unwrap(), Some(row.clone()));
+        let mut wrong = token.expose_secret().to_owned();
+        wrong.pop();
+        assert_eq!(db.store.token_of(&SecretString::from(wrong)).await.unwrap(), None);
+        assert_eq!(db.store.revoke_token("hr").await.unwrap(), 1);
+        assert_eq!(db.store.token_of(&token).await.unwrap(), None);
+        assert_eq!(db.store.revoke_token("hr").await.unwrap(), 0);
+        assert_eq!(db.store.revoke_token(&admin.id).await.unwrap(), 1);
+        let rows = db.store.tokens().await.unwrap();
+        assert!(rows.len() == 2 && rows.iter().all(|row| row.revoked_at_ms.is_some()));
+    }
+}

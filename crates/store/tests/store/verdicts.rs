@@ -1,0 +1,195 @@
+//! Verdicts: whether an object is wanted at a provider, and what is owed because of it.
+
+use scimfleet_core::state::{LinkState, ParkReason};
+use scimfleet_core::{ResourceId, ResourceKind};
+use scimfleet_store::{LinkResult, Owed, Share, TaskRecord, Wanted};
+
+use crate::support::{on_both, unchanged, verdict};
+
+on_both! {
+    async fn a_link_comes_goes_and_comes_back(db: &Database) {
+        let provider = db.provider("acme", &[]).await;
+        db.import(&[r#"{"userName":"anna"}"#]).await;
+        let anna = db.id("anna").await;
+        db.store.apply_verdicts(provider, &[verdict(&anna, Wanted::OutOfScope, true)]).await.unwrap();
+        assert!(db.store.links_of(&anna).await.unwrap().is_empty(), "nobody is linked to be left out");
+        for (wanted, state) in [
+            (Wanted::Yes, LinkState::Pending),
+            (Wanted::OutOfScope, LinkState::Leaving),
+            (Wanted::Yes, LinkState::Pending),
+            (Wanted::Deleted, LinkState::Leaving),
+        ] {
+            db.store.apply_verdicts(provider, &[verdict(&anna, wanted, false)]).await.unwrap();
+            let link = db.link(provider, &anna).await;
+            assert_eq!((link.wanted, link.state, link.dirty), (wanted, state, true));
+        }
+    }
+
+    async fn the_same_verdict_marks_only_what_changed(db: &Database) {
+        let provider = db.provider("acme", &["anna"]).await;
+        let anna = db.id("anna").await;
+        db.settle(provider, &anna).await;
+        db.store.apply_verdicts(provider, &[verdict(&anna, Wanted::Yes, false)]).await.unwrap();
+        assert!(!db.link(provider, &anna).await.dirty);
+        db.store.apply_verdicts(provider, &[verdict(&anna, Wanted::Yes, true)]).await.unwrap();
+        let link = db.link(provider, &anna).await;
+        assert_eq!((link.state, link.dirty), (LinkState::InSync, true));
+    }
+
+    async fn what_is_gone_stays_gone_until_wanted(db: &Database) {
+        let provider = db.provider("acme", &["anna"]).await;
+        let anna = db.id("anna").await;
+        db.store.apply_verdicts(provider, &[verdict(&anna, Wanted::Deleted, true)]).await.unwrap();
+        let claimed = db.claim(provider, &anna).await;
+        let gone = LinkResult { state: LinkState::Gone, remote_id: None, ..unchanged(&claimed) };
+        db.store.record(provider, &TaskRecord { results: vec![gone], ..TaskRecord::default() }).await.unwrap();
+        db.store.apply_verdicts(provider, &[verdict(&anna, Wanted::Deleted, true)]).await.unwrap();
+        db.store.want_no_tombstones(provider).await.unwrap();
+        assert!(!db.link(provider, &anna).await.dirty);
+        db.store.apply_verdicts(provider, &[verdict(&anna, Wanted::Yes, true)]).await.unwrap();
+        let link = db.link(provider, &anna).await;
+        assert_eq!((link.state, link.dirty), (LinkState::Pending, true));
+    }
+
+    async fn wanting_everything_reaches_all_and_lets_tombstones_go(db: &Database) {
+        let provider = db.provider("acme", &["anna", "bert"]).await;
+        let ids = db.ids(&["anna", "bert"]).await;
+        db.settle(provider, &ids[1]).await;
+        db.import(&[r#"{"displayName":"G"}"#]).await;
+        db.store.apply_verdicts(provider, &[verdict(&ids[0], Wanted::OutOfScope, false)]).await.unwrap();
+        db.store.delete_resources(&ids[1..]).await.unwrap();
+        db.store.want_everything(provider).await.unwrap();
+        let anna = db.link(provider, &ids[0]).await;
+        assert_eq!((anna.wanted, anna.state), (Wanted::Yes, LinkState::Pending));
+        let bert = db.link(provider, &ids[1]).await;
+        assert_eq!((bert.wanted, bert.state, bert.dirty), (Wanted::Deleted, LinkState::Leaving, true));
+        assert_eq!(db.link(provider, &db.id("G").await).await.kind, ResourceKind::Group);
+        let before = db.store.link_counts(provider).await.unwrap();
+        db.store.want_everything(provider).await.unwrap();
+        assert_eq!(db.store.link_counts(provider).await.unwrap(), before);
+    }
+
+    async fn what_moved_past_its_sync_is_marked(db: &Database) {
+        let provider = db.provider("acme", &["anna", "bert"]).await;
+        for id in db.ids(&["anna", "bert"]).await {
+            db.settle(provider, &id).await;
+        }
+        assert_eq!(db.store.mark_moved(provider).await.unwrap(), 0);
+        db.import(&[r#"{"userName":"anna","externalId":"anna","title":"x"}"#]).await;
+        assert_eq!(db.store.mark_moved(provider).await.unwrap(), 1);
+        assert_eq!(names(db, provider).await, ["anna"]);
+    }
+
+    async fn leavers_are_owed_first(db: &Database) {
+        let provider = db.provider("acme", &["a", "b", "c", "d"]).await;
+        db.import(&[r#"{"displayName":"G"}"#, r#"{"userName":"d","externalId":"d","active":false}"#]).await;
+        db.store.want_everything(provider).await.unwrap();
+        let ids = db.ids(&["a", "b", "c", "d"]).await;
+        db.store.apply_verdicts(provider, &[verdict(&ids[2], Wanted::OutOfScope, false)]).await.unwrap();
+        let owed = db.store.owed(provider, None, 100).await.unwrap();
+        let leaving: Vec<bool> = owed.iter().map(|owed| owed.leaving).collect();
+        assert_eq!(leaving, [true, true, false, false, false]);
+        let mut first: Vec<&ResourceId> = owed[..2].iter().map(|owed| &owed.resource_id).collect();
+        first.sort();
+        assert_eq!(first, [&ids[2], &ids[3]]);
+        assert_eq!(owed[4].kind, ResourceKind::Group);
+        assert_eq!(db.store.owed(provider, None, 2).await.unwrap().len(), 2);
+    }
+
+    async fn what_is_queued_is_not_owed_but_who_leaves_is(db: &Database) {
+        let provider = db.provider("acme", &["anna", "bert"]).await;
+        let ids = db.ids(&["anna", "bert"]).await;
+        db.store.mark_queued(provider, &ids).await.unwrap();
+        assert_eq!(db.store.owed(provider, None, 10).await.unwrap(), []);
+        db.store.apply_verdicts(provider, &[verdict(&ids[0], Wanted::Yes, true)]).await.unwrap();
+        assert_eq!(db.store.owed(provider, None, 10).await.unwrap(), [], "one message is enough");
+        db.store.apply_verdicts(provider, &[verdict(&ids[1], Wanted::OutOfScope, false)]).await.unwrap();
+        assert_eq!(ids_of(&db.store.owed(provider, None, 10).await.unwrap()), [&ids[1]]);
+        db.store.forget_queued().await.unwrap();
+        assert_eq!(db.store.owed(provider, None, 10).await.unwrap().len(), 2);
+    }
+
+    async fn a_message_that_was_worked_on_hides_no_later_change(db: &Database) {
+        let provider = db.provider("acme", &["anna"]).await;
+        let anna = db.id("anna").await;
+        db.settle(provider, &anna).await;
+        // The worker was faster than the one who published.
+        db.store.mark_queued(provider, std::slice::from_ref(&anna)).await.unwrap();
+        db.store.apply_verdicts(provider, &[verdict(&anna, Wanted::Yes, true)]).await.unwrap();
+        assert_eq!(ids_of(&db.store.owed(provider, None, 10).await.unwrap()), [&anna]);
+    }
+
+    async fn claimed_later_and_parked_objects_are_not_owed(db: &Database) {
+        let provider = db.provider("acme", &["a", "b", "c", "d"]).await;
+        let ids = db.ids(&["a", "b", "c", "d"]).await;
+        let links = [db.claim(provider, &ids[0]).await, db.claim(provider, &ids[1]).await, db.claim(provider, &ids[2]).await];
+        let later = LinkResult {
+            state: LinkState::Retrying,
+            still_dirty: true,
+            due_at_ms: db.store.now_ms() + 600_000,
+            attempts: 1,
+            ..unchanged(&links[1])
+        };
+        let parked = LinkResult {
+            state: LinkState::Parked,
+            park_reason: Some(ParkReason::Refused),
+            last_error: Some("no\0way".to_owned()),
+            ..unchanged(&links[2])
+        };
+        let record = TaskRecord { results: vec![later, parked], ..TaskRecord::default() };
+        db.store.record(provider, &record).await.unwrap();
+        assert_eq!(names(db, provider).await, ["d"]);
+        let dirty = db.store.dirty_after(provider, ResourceKind::User, Share::Wanted, None, 10).await.unwrap();
+        assert_eq!(dirty.len(), 2, "a and d are due, b later, c parked");
+        assert_eq!(db.link(provider, &ids[2]).await.last_error.as_deref(), Some("no\u{fffd}way"));
+        assert_eq!(db.store.retry_parked(Some(provider), None).await.unwrap(), 1);
+        assert_eq!(names(db, provider).await, ["c", "d"]);
+    }
+
+    async fn a_parked_object_that_changed_gets_its_chance(db: &Database) {
+        let provider = db.provider("acme", &["anna"]).await;
+        let anna = db.id("anna").await;
+        let claimed = db.claim(provider, &anna).await;
+        let parked = LinkResult {
+            state: LinkState::Parked,
+            park_reason: Some(ParkReason::Exhausted),
+            attempts: 12,
+            ..unchanged(&claimed)
+        };
+        db.store.record(provider, &TaskRecord { results: vec![parked], ..TaskRecord::default() }).await.unwrap();
+        db.store.apply_verdicts(provider, &[verdict(&anna, Wanted::Yes, true)]).await.unwrap();
+        let link = db.link(provider, &anna).await;
+        assert_eq!((link.state, link.park_reason, link.attempts), (LinkState::Pending, None, 0));
+    }
+
+    async fn dirty_objects_come_page_by_page(db: &Database) {
+        let provider = db.provider("acme", &["a", "b", "c", "d", "e"]).await;
+        let mut ids = db.ids(&["a", "b", "c", "d", "e"]).await;
+        db.store.apply_verdicts(provider, &[verdict(&ids[4], Wanted::OutOfScope, false)]).await.unwrap();
+        let leaving = db.store.dirty_after(provider, ResourceKind::User, Share::Leaving, None, 9).await.unwrap();
+        assert_eq!(leaving, [ids.pop().unwrap()]);
+        ids.sort();
+        let page = |after: Option<ResourceId>| {
+            let store = &db.store;
+            async move { store.dirty_after(provider, ResourceKind::User, Share::Wanted, after.as_ref(), 3).await.unwrap() }
+        };
+        assert_eq!(page(None).await, ids[..3]);
+        assert_eq!(page(Some(ids[2].clone())).await, ids[3..]);
+        assert_eq!(db.store.count_settled(provider, ResourceKind::User).await.unwrap(), 0);
+        db.settle(provider, &ids[0]).await;
+        assert_eq!(db.store.count_settled(provider, ResourceKind::User).await.unwrap(), 1);
+    }
+}
+
+fn ids_of(owed: &[Owed]) -> Vec<&ResourceId> {
+    owed.iter().map(|owed| &owed.resource_id).collect()
+}
+
+async fn names(db: &crate::support::Database, provider: scimfleet_core::ProviderId) -> Vec<String> {
+    let mut names = Vec::new();
+    for owed in db.store.owed(provider, None, 100).await.unwrap() {
+        names.push(db.name(&owed.resource_id).await);
+    }
+    names.sort();
+    names
+}

@@ -1,0 +1,115 @@
+//! Waiting for another object (R24): whatever the interleaving, nobody waits for ever (hazard 32).
+
+use scimfleet_core::state::LinkState;
+use scimfleet_core::{ProviderId, ResourceId};
+use scimfleet_store::{ClaimedLink, LinkResult, Recorded, Store, TaskRecord};
+
+use crate::support::{LONG, in_sync, on_both, unchanged};
+
+/// Interleavings of one wait with one arrival on each database.
+const ROUNDS: usize = 150;
+
+on_both! {
+    async fn who_waited_is_woken_once(db: &Database) {
+        let provider = db.provider("acme", &["anna"]).await;
+        db.import(&[r#"{"displayName":"G"}"#, r#"{"displayName":"H"}"#]).await;
+        db.store.want_everything(provider).await.unwrap();
+        let ids = db.ids(&["anna", "G", "H"]).await;
+        for group in &ids[1..] {
+            let recorded = wait(&db.store, provider, db.claim(provider, group).await, &ids[0]).await;
+            assert_eq!(recorded.again, []);
+            assert!(!db.link(provider, group).await.dirty);
+        }
+        let recorded = arrive(&db.store, provider, db.claim(provider, &ids[0]).await).await;
+        let mut expected = ids[1..].to_vec();
+        expected.sort();
+        assert_eq!(recorded.woken, expected);
+        assert!(db.link(provider, &ids[1]).await.dirty);
+        let recorded = arrive(&db.store, provider, db.claim(provider, &ids[0]).await).await;
+        assert_eq!(recorded.woken, []);
+        let recorded = wait(&db.store, provider, db.claim(provider, &ids[1]).await, &ids[0]).await;
+        assert_eq!(recorded.again, [ids[1].clone()], "what is there is not waited for");
+        assert_eq!(db.store.mark_waiting(provider).await.unwrap(), 0);
+    }
+
+    async fn no_wake_up_is_lost(db: &Database) {
+        let provider = db.provider("acme", &[]).await;
+        let other = db.other().await;
+        for round in 0..ROUNDS {
+            let (user, group) = (format!("u{round}"), format!("g{round}"));
+            db.import(&[
+                &format!(r#"{{"userName":"{user}"}}"#),
+                &format!(r#"{{"displayName":"{group}"}}"#),
+            ]).await;
+            db.store.want_everything(provider).await.unwrap();
+            let ids = db.ids(&[&user, &group]).await;
+            let (user, group) = (db.claim(provider, &ids[0]).await, db.claim(provider, &ids[1]).await);
+            // Either one may start first, on either connection.
+            let (store, needed) = (other.clone(), ids[0].clone());
+            let first = tokio::spawn(async move { wait(&store, provider, group, &needed).await });
+            if round % 3 == 0 {
+                tokio::task::yield_now().await;
+            }
+            let store = db.store.clone();
+            let second = tokio::spawn(async move { arrive(&store, provider, user).await });
+            let (waited, arrived) = (first.await.unwrap(), second.await.unwrap());
+            let link = db.link(provider, &ids[1]).await;
+            assert!(link.dirty, "round {round}: waits for ever; {waited:?} {arrived:?}");
+            assert!(waited.again.contains(&ids[1]) || arrived.woken.contains(&ids[1]));
+        }
+        other.close().await;
+    }
+
+    async fn many_arrive_while_many_wait(db: &Database) {
+        let users: Vec<String> = (0..40).map(|n| format!("u{n}")).collect();
+        let users: Vec<&str> = users.iter().map(String::as_str).collect();
+        let provider = db.provider("acme", &users).await;
+        let groups: Vec<String> = (0..10).map(|n| format!("g{n}")).collect();
+        let lines: Vec<String> = groups.iter().map(|name| format!(r#"{{"displayName":"{name}"}}"#)).collect();
+        db.import(&lines.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        db.store.want_everything(provider).await.unwrap();
+        let users = db.ids(&users).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for chunk in users.chunks(4) {
+            let (claimed, _) = db.store.claim(provider, "worker", chunk, LONG).await.unwrap();
+            let store = db.store.clone();
+            tasks.spawn(async move {
+                let arrived = claimed.iter().map(|link| link.resource_id.clone()).collect();
+                let results = claimed.iter().map(in_sync).collect();
+                store.record(provider, &TaskRecord { results, arrived, ..TaskRecord::default() }).await.unwrap();
+            });
+        }
+        let mut waiting = Vec::new();
+        for name in &groups {
+            let id = db.id(name).await;
+            let claimed = db.claim(provider, &id).await;
+            waiting.push(id.clone());
+            let waits = users.iter().map(|user| (id.clone(), user.clone())).collect();
+            let store = db.store.clone();
+            tasks.spawn(async move {
+                let results = vec![LinkResult { state: LinkState::Waiting, ..unchanged(&claimed) }];
+                store.record(provider, &TaskRecord { results, waits, ..TaskRecord::default() }).await.unwrap();
+            });
+        }
+        while let Some(outcome) = tasks.join_next().await {
+            outcome.unwrap();
+        }
+        for id in &waiting {
+            assert!(db.link(provider, id).await.dirty, "somebody it needs arrived before or after");
+        }
+    }
+}
+
+async fn wait(store: &Store, provider: ProviderId, link: ClaimedLink, needed: &ResourceId) -> Recorded {
+    let result = LinkResult { state: LinkState::Waiting, ..unchanged(&link) };
+    let waits = vec![(link.resource_id.clone(), needed.clone())];
+    store.record(provider, &TaskRecord { results: vec![result], waits, ..TaskRecord::default() }).await.unwrap()
+}
+
+async fn arrive(store: &Store, provider: ProviderId, link: ClaimedLink) -> Recorded {
+    let arrived = vec![link.resource_id.clone()];
+    store
+        .record(provider, &TaskRecord { results: vec![in_sync(&link)], arrived, ..TaskRecord::default() })
+        .await
+        .unwrap()
+}
