@@ -113,7 +113,7 @@ on_both! {
         let taken = "userName `b` is taken by externalId `2`";
         assert_eq!(
             outcomes,
-            ["updated", taken, taken, "created", "userName `d` is taken by externalId `4`", "updated"]
+            ["updated", taken, taken, "created", "userName `D` is taken by externalId `4`", "updated"]
         );
         assert_eq!(db.id("c").await, db.id("1").await);
         assert!(db.store.find_resources("9").await.unwrap().is_empty());
