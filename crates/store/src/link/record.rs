@@ -142,7 +142,7 @@ impl Store {
         empty_groups(&mut tx, dialect, provider, &record.emptied).await?;
         write_memberships(&mut tx, dialect, provider, &record.memberships, &recorded.stale).await?;
         let there = wait_for(&mut tx, dialect, provider, &record.waits).await?;
-        mark_again(&mut tx, dialect, provider, &there, now).await?;
+        mark_again(&mut tx, dialect, provider, &there).await?;
         recorded.again.extend(there);
         let arrived: Vec<&ResourceId> = record.arrived.iter().collect();
         recorded.woken = wake(&mut tx, dialect, provider, &arrived).await?;
@@ -194,7 +194,7 @@ async fn update_links(
     }
     recorded.stale =
         results.iter().map(|result| &result.resource_id).filter(|id| !current.contains(*id)).cloned().collect();
-    mark_again(tx, dialect, provider, &recorded.stale, now).await?;
+    mark_again(tx, dialect, provider, &recorded.stale).await?;
     Ok(recorded)
 }
 
@@ -203,18 +203,18 @@ async fn mark_again(
     dialect: Dialect,
     provider: ProviderId,
     resources: &[ResourceId],
-    now: i64,
 ) -> Result<(), StoreError> {
     if resources.is_empty() {
         return Ok(());
     }
     let texts = dialect.texts(2);
+    // The time since when they are owed something stays: it is their latency.
     let sql = statement(format!(
-        "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $3, \
+        "UPDATE links SET dirty = 1, marked = marked + 1, \
          queued_at = CASE WHEN dirty = 0 THEN NULL ELSE queued_at END WHERE provider_id = $1 \
          AND resource_id IN (SELECT b.id FROM {texts})"
     ));
-    sqlx::query(sql).bind(provider.to_string()).bind(json(resources)).bind(now).execute(tx).await?;
+    sqlx::query(sql).bind(provider.to_string()).bind(json(resources)).execute(tx).await?;
     Ok(())
 }
 

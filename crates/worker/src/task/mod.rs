@@ -399,10 +399,9 @@ impl Session<'_> {
             tracing::warn!(objects = recorded.stale.len(), "leases were lost; nothing was recorded for these objects");
         }
         let mut ids = recorded.again;
-        if self.task.run.is_none() {
-            ids.extend(recorded.woken);
-        }
-        if ids.is_empty() {
+        ids.extend(recorded.woken);
+        // Within a run the phase `references` takes what is dirty by then.
+        if ids.is_empty() || self.task.run.is_some() {
             return Ok(());
         }
         let store = &self.worker.store;

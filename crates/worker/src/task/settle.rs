@@ -13,6 +13,8 @@ use super::attempt::Attempt;
 
 /// A snoozed run task is looked at again after this long at the earliest.
 const LATER_MS_MIN: i64 = 200;
+/// Whoever holds an object is mostly done with it long before the lease ends.
+const ELSEWHERE_MS_MAX: i64 = 1_000;
 
 impl Session<'_> {
     /// Records what became of the attempts, and closes the run's task unless something of it is left.
@@ -25,7 +27,7 @@ impl Session<'_> {
         let now = self.worker.store.now_ms();
         let mut record = TaskRecord::default();
         let mut counts = Counts::default();
-        let mut later = elsewhere_ms.map(|wait| now + wait.max(LATER_MS_MIN));
+        let mut later = elsewhere_ms.map(|wait| now + wait.clamp(LATER_MS_MIN, ELSEWHERE_MS_MAX));
         for attempt in &mut attempts {
             let result = self.result_of(attempt, now);
             let unfinished = attempt.outcome.as_ref().is_none_or(|outcome| outcome.counter().is_none());
