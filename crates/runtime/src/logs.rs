@@ -100,9 +100,11 @@ impl LogOptions {
     }
 }
 
-/// At TRACE the libraries below us write out what they send, tokens included.
+/// At TRACE the libraries below us write out what they send, tokens included. The broker's client writes
+/// out returned messages at any level, and whatever goes wrong there comes to us as an error anyway.
 fn is_discreet(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() <= Level::DEBUG || metadata.target().starts_with("scimfleet")
+    let ours = metadata.target().starts_with("scimfleet");
+    ours || *metadata.level() <= Level::DEBUG && !metadata.target().starts_with("lapin")
 }
 
 fn parse_format(text: &str) -> Result<LogFormat, LogError> {
@@ -116,7 +118,7 @@ fn parse_format(text: &str) -> Result<LogFormat, LogError> {
 /// Our own crates at the level that was asked for, libraries only when something is wrong.
 fn default_filter(verbosity: u8, quietest: LevelFilter) -> String {
     match verbosity {
-        0 => format!("warn,scimfleet={}", quietest.to_string().to_lowercase()),
+        0 => format!("{},scimfleet={quietest}", quietest.min(LevelFilter::WARN)).to_lowercase(),
         1 => "warn,scimfleet=debug".to_owned(),
         2 => "info,scimfleet=trace".to_owned(),
         _ => "debug,scimfleet=trace".to_owned(),
