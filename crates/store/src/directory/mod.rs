@@ -4,6 +4,7 @@ pub(crate) mod change;
 pub(crate) mod desk;
 pub(crate) mod group;
 pub(crate) mod import;
+pub(crate) mod joining;
 pub(crate) mod membership;
 pub(crate) mod read;
 pub(crate) mod reference;

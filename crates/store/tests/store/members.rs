@@ -99,6 +99,34 @@ on_both! {
         assert_eq!(db.members("One").await, ["bert"], "who comes back is no member until named again");
     }
 
+    async fn a_member_names_its_groups(db: &Database) {
+        db.import(&[r#"{"userName":"anna"}"#, r#"{"userName":"bert"}"#, r#"{"displayName":"Old","externalId":"o"}"#]).await;
+        db.import_from("else", &[r#"{"displayName":"Foreign","members":["anna"]}"#]).await;
+        db.import(&[r#"{"displayName":"Twin","externalId":"1"}"#, r#"{"displayName":"twin","externalId":"2"}"#]).await;
+        let ids = db.ids(&["anna", "bert"]).await;
+        let wish = |id: &scimfleet_core::ResourceId, names: &[&str]| {
+            (id.clone(), names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+        };
+        db.drain().await;
+        let wishes = [wish(&ids[0], &["o", "New", "Foreign"]), wish(&ids[1], &["NEW", "old", "Twin", "2"])];
+        let set = db.store.set_groups("test", &wishes).await.unwrap();
+        assert_eq!((set.named.len(), set.created.len(), set.changed.len()), (3, 1, 2));
+        let mut refused: Vec<&str> = set.refused.iter().map(|(name, _)| name.as_str()).collect();
+        refused.sort_unstable();
+        assert_eq!(refused, ["Foreign", "Twin"]);
+        assert_eq!(db.members("new").await, ["anna", "bert"]);
+        assert_eq!(db.members("o").await, ["anna", "bert"]);
+        assert_eq!(db.members("2").await, ["bert"]);
+        let changes = db.drain().await;
+        assert!(changes.contains(&"Old members +anna +bert".to_owned()), "{changes:?}");
+        assert_eq!(db.store.set_groups("test", &wishes).await.unwrap().changed, []);
+        assert_eq!(db.drain().await, [""; 0]);
+        let set = db.store.set_groups("test", &[wish(&ids[0], &["o"]), wish(&ids[1], &[])]).await.unwrap();
+        assert_eq!(set.changed.len(), 2);
+        assert_eq!((db.members("NEW").await.len(), db.members("o").await), (0, vec!["anna".to_owned()]));
+        assert_eq!(db.members("Foreign").await, ["anna"], "of another source");
+    }
+
     async fn a_member_and_its_group_never_pass_each_other(db: &Database) {
         let other = db.other().await;
         for round in 0..40 {
