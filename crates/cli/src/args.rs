@@ -62,6 +62,10 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// What the guard withheld
     Holds(HoldsArgs),
+    /// Take every access of a user away now, and print an answer per provider
+    Offboard(OffboardArgs),
+    /// Whoever is to lose access and still has it
+    Leavers(LeaversArgs),
     /// The applications
     Providers(ProvidersArgs),
     /// Objects at providers
@@ -226,6 +230,38 @@ pub(crate) enum HoldsAction {
         /// Its id
         id: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OffboardArgs {
+    /// Id, externalId or userName
+    pub(crate) user: String,
+    /// How long to wait for the providers
+    #[arg(long, default_value = "5m", value_parser = humantime::parse_duration)]
+    pub(crate) wait: std::time::Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LeaversArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<LeaversAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LeaversAction {
+    /// Who, where, since when
+    List {
+        /// Only those that wait for more than a minute; exit 1 if there are any
+        #[arg(long)]
+        overdue: bool,
+    },
+}
+
+impl LeaversAction {
+    pub(crate) const fn overdue(&self) -> bool {
+        let Self::List { overdue } = self;
+        *overdue
+    }
 }
 
 #[derive(Debug, Args)]

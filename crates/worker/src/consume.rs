@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use scimfleet_core::ports::{Consumer, Delivery, Heartbeat, Source, TRACEPARENT_HEADER};
-use scimfleet_core::state::ProviderState;
 use scimfleet_core::task::{Lane, Task};
 use scimfleet_core::{ProviderName, ResourceId};
 use scimfleet_runtime::Drain;
@@ -54,13 +53,12 @@ pub async fn run(worker: Worker) {
     probe.abort();
 }
 
-/// Every lane of every provider that may get work. Leavers are consumed even where a provider is set
-/// aside, so that nothing is published into a queue that nobody reads.
+/// Every lane of every provider, also of those that are set aside: nothing but an `offboard` is published
+/// for them, and that must be read.
 async fn wanted(worker: &Worker) -> Result<HashSet<Source>, StoreError> {
     let providers = worker.store.providers().await?;
     Ok(providers
         .into_iter()
-        .filter(|row| row.state != ProviderState::Disabled)
         .flat_map(|row| Lane::ALL.iter().map(move |lane| Source::Tasks(row.settings.name.clone(), *lane)))
         .collect())
 }

@@ -9,6 +9,7 @@ mod holds;
 mod import;
 mod links;
 mod migrate;
+mod offboard;
 mod parked;
 mod preview;
 mod progress;
@@ -40,6 +41,8 @@ pub(crate) async fn dispatch(context: Context, command: Command) -> Result<Exit,
         Command::Explain(args) => explain::run(context, args).await,
         Command::Runs(args) => runs::run(context, args).await,
         Command::Holds(args) => holds::run(context, args).await,
+        Command::Offboard(args) => offboard::run(context, args).await,
+        Command::Leavers(args) => offboard::leavers(context, args).await,
         Command::Providers(args) => providers::run(context, args).await,
         Command::Links(args) => links::run(context, args).await,
         Command::Parked(args) => parked::run(context, args).await,

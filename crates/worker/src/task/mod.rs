@@ -162,7 +162,8 @@ fn may_work(task: &Task, state: ProviderState) -> bool {
         ProviderState::Degraded | ProviderState::Quarantined => {
             task.cause == Cause::Observe || task.lane == Lane::Leavers
         }
-        ProviderState::Paused | ProviderState::Disabled => false,
+        // Somebody asked for this one by name: `offboard` (R31).
+        ProviderState::Paused | ProviderState::Disabled => task.lane == Lane::Leavers && task.cause == Cause::Job,
     }
 }
 
