@@ -182,14 +182,16 @@ impl Store {
         Ok(rows.len() as u64)
     }
 
-    /// Objects that are to lose their account at a provider and nobody approved or withheld, with their
-    /// names.
+    /// Objects that are to lose their account at a provider, or the use of it, and nobody approved or withheld,
+    /// with their names. Who was turned off there before loses nothing by another change.
     pub async fn leavers_to_judge(&self, provider: ProviderId, limit: i64) -> Result<Vec<HoldItem>, StoreError> {
-        let sql = "SELECT l.resource_id AS resource_id, l.kind AS kind, l.marked AS marked, l.wanted AS wanted, \
+        let sql = "SELECT l.resource_id AS resource_id, l.kind AS kind, l.marked AS marked, \
+             CASE WHEN l.wanted = 'yes' THEN 'disabled' ELSE l.wanted END AS wanted, \
              r.name_key AS name FROM links l JOIN resources r ON r.id = l.resource_id \
              WHERE l.provider_id = $1 AND l.dirty = 1 AND l.held_by IS NULL AND l.remote_id IS NOT NULL \
              AND (l.approved_mark IS NULL OR l.approved_mark <> l.marked) \
-             AND l.wanted <> 'yes' ORDER BY l.resource_id LIMIT $2";
+             AND (l.wanted <> 'yes' OR (r.active = 0 AND l.sent_document NOT LIKE '%\"active\":false%')) \
+             ORDER BY l.resource_id LIMIT $2";
         let rows = sqlx::query(sql).bind(provider.to_string()).bind(limit).fetch_all(self.read()).await?;
         rows.iter()
             .map(|row| {

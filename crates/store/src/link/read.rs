@@ -154,7 +154,11 @@ impl Store {
     ) -> Result<Vec<ResourceId>, StoreError> {
         let condition = match share {
             Share::Wanted => "wanted = 'yes'",
-            Share::Leaving => "wanted <> 'yes'",
+            // A person who was disabled leaves, too, if there is an account to take away (R13).
+            Share::Leaving => {
+                "(wanted <> 'yes' OR (remote_id IS NOT NULL AND 0 = \
+                 (SELECT r.active FROM resources r WHERE r.id = links.resource_id)))"
+            }
         };
         let sql = statement(format!(
             "SELECT resource_id FROM links WHERE provider_id = $1 AND kind = $2 AND dirty = 1 AND resource_id > $3 \
