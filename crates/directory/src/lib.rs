@@ -1,1 +1,5 @@
-//! The way in: importers.
+//! The way in: importers of files. Every resource goes through the store's door, with its source (R2).
+//!
+//! This crate never decides what is sent to a provider, and never holds a whole file in memory.
+
+pub mod import;

@@ -1,6 +1,8 @@
 //! Every statement that the store sends while it works on a task, held against SQLite's plan for it: none
 //! may read a whole large table. A process of its own, because it listens to the driver's log.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 

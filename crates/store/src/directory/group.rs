@@ -73,8 +73,8 @@ impl Store {
              ORDER BY m.group_id, m.member_id"
         ));
         let rows = sqlx::query(missing).bind(provider.to_string()).bind(json(groups)).fetch_all(self.read()).await?;
-        let mut delta = MembershipDelta::default();
-        delta.missing = rows.iter().map(member_row).collect::<Result<_, _>>()?;
+        let missing = rows.iter().map(member_row).collect::<Result<_, _>>()?;
+        let mut delta = MembershipDelta { missing, ..MembershipDelta::default() };
         let surplus = statement(format!(
             "SELECT s.group_id AS group_id, s.member_id AS member_id, s.remote_id AS remote_id, \
              l.remote_id AS account FROM {texts} \

@@ -85,8 +85,10 @@ impl Store {
         let mut missing = BTreeMap::new();
         for name in names {
             match found.remove(*name).unwrap_or_default().as_slice() {
-                [] => drop(missing.entry(fold(name)).or_insert_with(Vec::new).push(*name)),
-                [(id, owner)] if owner == source => drop(groups.insert(*name, id.clone())),
+                [] => missing.entry(fold(name)).or_insert_with(Vec::new).push(*name),
+                [(id, owner)] if owner == source => {
+                    groups.insert(*name, id.clone());
+                }
                 [(_, owner)] => {
                     set.refused.push(((*name).to_owned(), format!("the group belongs to the source `{owner}`")));
                 }

@@ -62,7 +62,13 @@ pub(crate) async fn set_members(
 /// Who joins and who leaves which groups.
 #[derive(Default)]
 pub(crate) struct Moves {
-    groups: BTreeMap<ResourceId, (Vec<ResourceId>, Vec<ResourceId>)>,
+    groups: BTreeMap<ResourceId, GroupMoves>,
+}
+
+#[derive(Default)]
+struct GroupMoves {
+    joined: Vec<ResourceId>,
+    left: Vec<ResourceId>,
 }
 
 impl Moves {
@@ -73,21 +79,24 @@ impl Moves {
         joined: impl Iterator<Item = &'a ResourceId>,
         left: impl Iterator<Item = &'a ResourceId>,
     ) {
-        let slot = self.groups.entry(group.clone()).or_default();
-        slot.0.extend(joined.cloned());
-        slot.1.extend(left.cloned());
+        let moves = self.groups.entry(group.clone()).or_default();
+        moves.joined.extend(joined.cloned());
+        moves.left.extend(left.cloned());
     }
 
     /// Writes them, and returns them as changes.
     pub(crate) async fn write(self, tx: &mut AnyConnection, dialect: Dialect) -> Result<Vec<Change>, StoreError> {
-        let pairs = |pick: fn(&(Vec<ResourceId>, Vec<ResourceId>)) -> &Vec<ResourceId>| -> Vec<_> {
-            let of_group = |(group, lists)| pick(lists).iter().map(move |id| (Clone::clone(group), id.clone()));
-            self.groups.iter().flat_map(of_group).collect()
-        };
-        insert_memberships(tx, dialect, &pairs(|lists| &lists.0)).await?;
-        delete_memberships(tx, dialect, &pairs(|lists| &lists.1)).await?;
-        let moved = self.groups.into_iter().filter(|(_, (joined, left))| !joined.is_empty() || !left.is_empty());
-        Ok(moved.map(|(group, (joined, left))| Change::of_members(group, &joined, &left)).collect())
+        let (mut added, mut removed, mut changes) = (Vec::new(), Vec::new(), Vec::new());
+        for (group, moves) in self.groups {
+            added.extend(moves.joined.iter().map(|id| (group.clone(), id.clone())));
+            removed.extend(moves.left.iter().map(|id| (group.clone(), id.clone())));
+            if !moves.joined.is_empty() || !moves.left.is_empty() {
+                changes.push(Change::of_members(group, &moves.joined, &moves.left));
+            }
+        }
+        insert_memberships(tx, dialect, &added).await?;
+        delete_memberships(tx, dialect, &removed).await?;
+        Ok(changes)
     }
 }
 

@@ -163,7 +163,7 @@ impl Store {
         let done = sqlx::query(sql)
             .bind(run.to_string())
             .bind(state.as_str())
-            .bind(error.map(|error| crate::sql::json(error)))
+            .bind(error.map(crate::sql::json))
             .bind(now)
             .execute(&mut *tx)
             .await?;

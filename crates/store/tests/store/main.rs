@@ -1,5 +1,7 @@
 //! The store on both databases: every case runs on SQLite and on PostgreSQL.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod support;
 
 mod claims;
