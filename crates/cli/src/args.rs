@@ -279,6 +279,14 @@ pub(crate) enum ProvidersAction {
         /// Its name
         name: ProviderName,
     },
+    /// Report what it announces, does and gets wrong, and the profile that follows
+    Probe {
+        /// Its name
+        name: ProviderName,
+        /// Also make and remove one marked user and one marked group there
+        #[arg(long)]
+        write: bool,
+    },
     /// Send nothing until it is resumed; changes are kept
     Pause {
         /// Its name

@@ -4,6 +4,7 @@
 
 mod consume;
 mod desire;
+pub mod examine;
 mod observe;
 pub mod preview;
 mod probe;

@@ -12,6 +12,7 @@ mod migrate;
 mod offboard;
 mod parked;
 mod preview;
+mod probe;
 mod progress;
 mod providers;
 mod runs;

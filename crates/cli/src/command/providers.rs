@@ -20,6 +20,7 @@ pub(crate) async fn run(context: Context, args: ProvidersArgs) -> Result<Exit, C
     match args.action.unwrap_or(ProvidersAction::List) {
         ProvidersAction::List => list(&context, &store).await?,
         ProvidersAction::Show { name } => show(&context, &store, &name).await?,
+        ProvidersAction::Probe { name, write } => return super::probe::run(&context, &store, &name, write).await,
         ProvidersAction::Pause { name: Some(name), .. } => {
             set_state(&context, &store, &name, ProviderState::Paused).await?;
         }
