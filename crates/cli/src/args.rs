@@ -109,8 +109,8 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_enum)]
     pub(crate) format: Option<ImportFormat>,
     /// Who brings them; a snapshot removes only what its own source brought
-    #[arg(long, default_value = "import", value_name = "NAME")]
-    pub(crate) source: String,
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
     /// The files are everything: what they lack is removed, behind the guard
     #[arg(long)]
     pub(crate) snapshot: bool,
