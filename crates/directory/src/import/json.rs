@@ -87,7 +87,7 @@ impl JsonReader {
         if read == 0 {
             return Ok(Line::End);
         }
-        if text.last() == Some(&b'\n') {
+        if text.pop_if(|byte| *byte == b'\n').is_some() {
             return Ok(Line::Whole);
         }
         if read as u64 == limit {

@@ -11,6 +11,7 @@ mod reader;
 mod report;
 mod snapshot;
 mod table;
+mod watched;
 
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,7 @@
 //! CSV: a header row, then one user a record (RFC 4180; contract §4).
 
 use std::fs::File;
-use std::io::{BufReader, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::io::BufReader;
 
 use csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
 use scimfleet_core::ResourceKind;
@@ -14,6 +12,7 @@ use serde_json::{Value, json};
 use super::Key;
 use super::batch::{Batch, Entry, FileEnd, LINE_BYTES_MAX};
 use super::reader::lacks;
+use super::watched::{Watch, Watched};
 
 /// What a column means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,46 +35,9 @@ enum Column {
 /// Reads CSV.
 pub(super) struct TableReader {
     records: csv::Reader<Watched>,
-    state: Arc<State>,
+    watch: Watch,
     columns: Vec<Column>,
     key_column: [Option<usize>; 2],
-}
-
-/// A file that is watched while it is read.
-struct Watched {
-    file: BufReader<File>,
-    state: Arc<State>,
-}
-
-#[derive(Default)]
-struct State {
-    bytes: AtomicU64,
-    /// Where the record begins that is being read.
-    record_start: AtomicU64,
-    /// An odd number of quotes was read: a quoted field is open.
-    quote_open: AtomicBool,
-    /// The last byte ended a line.
-    line_ended: AtomicBool,
-    too_long: AtomicBool,
-}
-
-impl Read for Watched {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let state = &self.state;
-        let start = state.record_start.load(Ordering::Relaxed);
-        if state.bytes.load(Ordering::Relaxed).saturating_sub(start) > LINE_BYTES_MAX as u64 {
-            state.too_long.store(true, Ordering::Relaxed);
-            return Err(std::io::ErrorKind::FileTooLarge.into());
-        }
-        let read = self.file.read(buffer)?;
-        let quotes = buffer[..read].iter().filter(|byte| **byte == b'"').count();
-        state.quote_open.fetch_xor(quotes % 2 == 1, Ordering::Relaxed);
-        if let Some(last) = buffer[..read].last() {
-            state.line_ended.store(matches!(last, b'\n' | b'\r'), Ordering::Relaxed);
-        }
-        state.bytes.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
-    }
 }
 
 /// What the file held next.
@@ -89,8 +51,7 @@ enum Next {
 impl TableReader {
     /// Reads the header row.
     pub(super) fn new(file: BufReader<File>) -> Result<Self, String> {
-        let state = Arc::new(State::default());
-        let watched = Watched { file, state: state.clone() };
+        let (watched, watch) = Watched::new(file);
         let mut records = ReaderBuilder::new().flexible(true).has_headers(true).trim(Trim::All).from_reader(watched);
         let header = records.headers().map_err(|error| format!("its header row cannot be read ({})", words(&error)))?;
         let columns: Vec<Column> = header.iter().map(column).collect();
@@ -107,7 +68,7 @@ impl TableReader {
         if names.first().is_some_and(String::is_empty) {
             return Err("its header has a column without a name".to_owned());
         }
-        Ok(Self { records, state, columns, key_column })
+        Ok(Self { records, watch, columns, key_column })
     }
 
     pub(super) fn run(mut self, key: Option<Key>, hand_on: &mut impl FnMut(Batch) -> bool) -> std::io::Result<FileEnd> {
@@ -118,7 +79,7 @@ impl TableReader {
         let end = loop {
             let mut record = StringRecord::new();
             let next = self.next(&mut record)?;
-            let line = record.position().map_or_else(|| self.records.position().line(), csv::Position::line);
+            let line = self.watch.line();
             if !matches!(next, Next::End)
                 && let Some((line, record)) = held.take()
             {
@@ -147,17 +108,17 @@ impl TableReader {
                 }
             }
         };
-        batch.bytes_read = self.state.bytes.load(Ordering::Relaxed);
+        batch.bytes_read = self.watch.bytes();
         hand_on(batch);
         Ok(end)
     }
 
     fn next(&mut self, record: &mut StringRecord) -> std::io::Result<Next> {
-        self.state.record_start.store(self.records.position().byte(), Ordering::Relaxed);
+        self.watch.begin(self.records.position().byte());
         match self.records.read_record(record) {
             Ok(true) => Ok(Next::Record),
             Ok(false) => Ok(Next::End),
-            Err(_) if self.state.too_long.load(Ordering::Relaxed) => Ok(Next::TooLong),
+            Err(_) if self.watch.is_too_long() => Ok(Next::TooLong),
             Err(error) => match error.into_kind() {
                 ErrorKind::Io(error) => Err(error),
                 _ => Ok(Next::NotText),
@@ -168,10 +129,10 @@ impl TableReader {
     /// The file's end shows whether its last record is whole.
     fn end(&self, batch: &mut Batch, held: Option<(u64, StringRecord)>, key: Option<Key>) -> FileEnd {
         let Some((line, record)) = held else { return FileEnd::Whole };
-        if self.state.quote_open.load(Ordering::Relaxed) {
+        if self.watch.quote_is_open() {
             return FileEnd::CutOff { line, reason: "a quoted field never ends".to_owned() };
         }
-        if record.len() < self.columns.len() && !self.state.line_ended.load(Ordering::Relaxed) {
+        if record.len() < self.columns.len() && !self.watch.line_has_ended() {
             return FileEnd::CutOff { line, reason: "the last record is no whole one".to_owned() };
         }
         self.take(batch, line, &record, key);

@@ -210,7 +210,7 @@ on_both! {
         }
         let mut expected = ids.map(str::to_owned);
         expected.sort();
-        assert_eq!(seen.iter().map(|id| id.as_str()).collect::<Vec<_>>(), expected);
+        assert_eq!(seen.iter().map(scimfleet_core::ResourceId::as_str).collect::<Vec<_>>(), expected);
         assert_eq!(db.store.ids_of_source("test", None, 100).await.unwrap(), seen);
     }
 }

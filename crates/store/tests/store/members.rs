@@ -63,7 +63,7 @@ on_both! {
         db.import(&lines).await;
         assert_eq!(db.members("A").await, ["B", "anna"], "never in itself");
         let bert = db.id("bert").await;
-        let groups = db.store.groups_of(&[bert.clone()]).await.unwrap();
+        let groups = db.store.groups_of(std::slice::from_ref(&bert)).await.unwrap();
         let mut names: Vec<_> = groups.iter().map(|row| row.group.name()).collect();
         names.sort_unstable();
         assert_eq!(names, ["A", "B", "C"]);

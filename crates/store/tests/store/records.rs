@@ -57,7 +57,7 @@ on_both! {
         let claimed = db.claim(provider, &anna).await;
         db.store.apply_verdicts(provider, &[verdict(&anna, Wanted::Yes, true)]).await.unwrap();
         let recorded = db.store.record(provider, &of(vec![in_sync(&claimed)])).await.unwrap();
-        assert_eq!(recorded.again, [anna.clone()]);
+        assert_eq!(recorded.again, std::slice::from_ref(&anna));
         let link = db.link(provider, &anna).await;
         assert_eq!((link.state, link.dirty), (LinkState::InSync, true));
         let claimed = db.claim(provider, &anna).await;
@@ -89,7 +89,7 @@ on_both! {
         let delta = db.store.membership_delta(provider, std::slice::from_ref(&group)).await.unwrap();
         assert_eq!(delta.surplus, [(group.clone(), ids[0].clone(), remote(&account))]);
         let around = db.store.groups_around(provider, &ids[1..2]).await.unwrap();
-        assert_eq!(around, [group.clone()]);
+        assert_eq!(around, std::slice::from_ref(&group));
         assert_eq!(db.store.members_at(provider, std::slice::from_ref(&group)).await.unwrap().len(), 1);
         let claimed = db.claim(provider, &group).await;
         let record = TaskRecord {
