@@ -37,12 +37,13 @@ impl Scheduler {
     /// The tasks of a phase, and how many objects need none.
     pub(crate) async fn cut(
         &self,
+        run: RunId,
         provider: &ProviderRow,
         phase: RunState,
     ) -> Result<(Vec<NewTask>, u64), SchedulerError> {
         Ok(match phase {
-            RunState::Users => self.cut_kind(provider, ResourceKind::User).await?,
-            RunState::Groups => self.cut_kind(provider, ResourceKind::Group).await?,
+            RunState::Users => self.cut_kind(run, provider, ResourceKind::User).await?,
+            RunState::Groups => self.cut_kind(run, provider, ResourceKind::Group).await?,
             RunState::References => (self.references(provider).await?, 0),
             RunState::CleanUp => {
                 self.guard_leavers(provider, None).await?;
@@ -54,10 +55,11 @@ impl Scheduler {
 
     async fn cut_kind(
         &self,
+        run: RunId,
         provider: &ProviderRow,
         kind: ResourceKind,
     ) -> Result<(Vec<NewTask>, u64), SchedulerError> {
-        let settled = self.store.count_settled(provider.id, kind).await?;
+        let settled = self.store.count_settled(provider.id, kind, run).await?;
         let ids = self.dirty(provider, kind, Share::Wanted).await?;
         Ok((chunks(kind, Lane::Sync, &ids), settled))
     }

@@ -55,7 +55,7 @@ impl Scheduler {
     /// Opens the phase after `state`; phases without work are passed through at once.
     async fn next_phase(&self, run: RunId, provider: &ProviderRow, state: RunState) -> Result<bool, SchedulerError> {
         let Some(next) = state.next_phase() else { return Ok(false) };
-        let (tasks, untasked) = self.cut(provider, next).await?;
+        let (tasks, untasked) = self.cut(run, provider, next).await?;
         let moved = self.store.open_phase(run, provider.id, state, next, &tasks, untasked).await?;
         if moved && next == RunState::Completed {
             self.completed(run, provider).await?;

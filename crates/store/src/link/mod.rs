@@ -4,5 +4,6 @@
 pub(crate) mod claim;
 pub(crate) mod read;
 pub(crate) mod record;
+pub(crate) mod twin;
 pub(crate) mod verdict;
 pub(crate) mod waits;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use scimfleet_core::state::{LinkState, Ownership, ParkReason};
-use scimfleet_core::{ProviderId, RemoteId, ResourceId, ResourceKind};
+use scimfleet_core::{ProviderId, RemoteId, ResourceId, ResourceKind, RunId};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -175,12 +175,13 @@ impl Store {
         rows.iter().map(|row| word(row, "links", "resource_id")).collect()
     }
 
-    /// How many links of a kind need nothing: they are wanted, in step and not dirty.
-    pub async fn count_settled(&self, provider: ProviderId, kind: ResourceKind) -> Result<u64, StoreError> {
+    /// How many links of a kind need nothing: they are wanted, in step and not dirty, and the run has not
+    /// counted them yet.
+    pub async fn count_settled(&self, provider: ProviderId, kind: ResourceKind, run: RunId) -> Result<u64, StoreError> {
         let sql = "SELECT CAST(count(*) AS BIGINT) FROM links WHERE provider_id = $1 AND kind = $2 AND dirty = 0 \
-             AND wanted = 'yes' AND state = 'in_sync'";
-        let count: i64 =
-            sqlx::query_scalar(sql).bind(provider.to_string()).bind(kind.as_str()).fetch_one(self.read()).await?;
+             AND wanted = 'yes' AND state IN ('in_sync', 'kept', 'gone') AND (last_run IS NULL OR last_run <> $3)";
+        let query = sqlx::query_scalar(sql).bind(provider.to_string()).bind(kind.as_str()).bind(run.to_string());
+        let count: i64 = query.fetch_one(self.read()).await?;
         Ok(count.unsigned_abs())
     }
 

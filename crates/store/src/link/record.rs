@@ -73,7 +73,7 @@ pub struct MembershipChange {
 }
 
 /// Everything that a task leaves behind.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct TaskRecord {
     /// Links.
     pub results: Vec<LinkResult>,
@@ -123,9 +123,18 @@ const RESULT: [Column; 17] = [
 ];
 
 impl Store {
-    /// Records a task in one transaction. Nothing is acknowledged before this returned.
+    /// Records a task in one transaction. Nothing is acknowledged before this returned. An object whose
+    /// account belongs to another one already is parked as a conflict instead.
     pub async fn record(&self, provider: ProviderId, record: &TaskRecord) -> Result<Recorded, StoreError> {
-        past_deadlocks(|| self.record_once(provider, record)).await
+        match past_deadlocks(|| self.record_once(provider, record)).await {
+            Err(StoreError::Refused(sqlx::Error::Database(error))) if error.is_unique_violation() => {
+                match self.without_twins(provider, record).await? {
+                    Some(parked) => past_deadlocks(|| self.record_once(provider, &parked)).await,
+                    None => Err(sqlx::Error::Database(error).into()),
+                }
+            }
+            other => other,
+        }
     }
 
     async fn record_once(&self, provider: ProviderId, record: &TaskRecord) -> Result<Recorded, StoreError> {

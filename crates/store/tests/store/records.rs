@@ -105,6 +105,27 @@ on_both! {
         assert_eq!(missing(db, provider, &group).await, ["b remote"]);
     }
 
+    async fn one_account_for_two_objects_parks_the_later_one(db: &Database) {
+        let provider = db.provider("acme", &["a", "b", "c", "d"]).await;
+        let ids = db.ids(&["a", "b", "c", "d"]).await;
+        db.settle(provider, &ids[0]).await;
+        let taken = Some(remote(&format!("remote-{}", ids[0])));
+        let claimed = [db.claim(provider, &ids[1]).await, db.claim(provider, &ids[2]).await, db.claim(provider, &ids[3]).await];
+        let twice = Some(remote("twice"));
+        let results = vec![
+            LinkResult { remote_id: taken, ..in_sync(&claimed[0]) },
+            LinkResult { remote_id: twice.clone(), ..in_sync(&claimed[1]) },
+            LinkResult { remote_id: twice.clone(), ..in_sync(&claimed[2]) },
+        ];
+        db.store.record(provider, &of(results)).await.unwrap();
+        let states: Vec<_> = db.store.links_at(provider, &ids[1..]).await.unwrap();
+        let state = |id: &ResourceId| states.iter().find(|link| link.resource_id == *id).map(|link| link.state).unwrap();
+        assert_eq!(ids[1..].iter().map(state).collect::<Vec<_>>(), [LinkState::Parked, LinkState::InSync, LinkState::Parked]);
+        let parked = db.link(provider, &ids[3]).await;
+        assert_eq!((parked.remote_id, parked.dirty), (None, false));
+        assert!(parked.last_error.unwrap().contains("`twice` belongs to another object"));
+    }
+
     async fn words_of_a_provider_cannot_stop_the_recording(db: &Database) {
         let provider = db.provider("acme", &["anna"]).await;
         let anna = db.id("anna").await;

@@ -2,7 +2,7 @@
 
 use scimfleet_core::state::{LinkState, ParkReason};
 use scimfleet_core::{ResourceId, ResourceKind};
-use scimfleet_store::{LinkResult, Owed, Share, TaskRecord, Wanted};
+use scimfleet_store::{LinkResult, Opening, Owed, RunKind, Share, TaskRecord, Wanted};
 
 use crate::support::{on_both, unchanged, verdict};
 
@@ -175,9 +175,11 @@ on_both! {
         };
         assert_eq!(page(None).await, ids[..3]);
         assert_eq!(page(Some(ids[2].clone())).await, ids[3..]);
-        assert_eq!(db.store.count_settled(provider, ResourceKind::User).await.unwrap(), 0);
+        let run = db.store.queue_run(provider, RunKind::Full, Opening::Asked).await.unwrap().unwrap();
+        let settled = async || db.store.count_settled(provider, ResourceKind::User, run).await.unwrap();
+        assert_eq!(settled().await, 0);
         db.settle(provider, &ids[0]).await;
-        assert_eq!(db.store.count_settled(provider, ResourceKind::User).await.unwrap(), 1);
+        assert_eq!(settled().await, 1);
     }
 }
 
