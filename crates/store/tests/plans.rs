@@ -128,6 +128,11 @@ async fn work(store: &Store) {
         ..TaskRecord::default()
     };
     store.record(provider, &record).await.unwrap();
+    let (again, _) = store.claim(provider, "w", &ids[..2], Duration::from_secs(60)).await.unwrap();
+    let twice = |link| LinkResult { remote_id: Some(RemoteId::parse("twice").unwrap()), ..result(link, &group) };
+    let record = TaskRecord { results: again.iter().map(twice).collect(), ..TaskRecord::default() };
+    store.record(provider, &record).await.unwrap();
+    store.set_groups("test", &[(ids[3].clone(), vec!["G".to_owned(), "new".to_owned()])]).await.unwrap();
     let run = RunId(uuid::Uuid::now_v7());
     let seen = Seen { remote_id: RemoteId::parse("r").unwrap(), external_id: None, name_key: Some("x".to_owned()) };
     store.record_seen(provider, ResourceKind::User, run, &[seen]).await.unwrap();

@@ -32,7 +32,7 @@ async fn what_the_file_lacks_is_removed() {
 async fn several_files_are_one_snapshot() {
     let directory = Directory::create().await;
     directory.import("a.jsonl", users(0..30)).await;
-    let files = vec![directory.file("a.jsonl", users(0..10)), directory.file("b.csv", "externalId,userName\n11,u11\n")];
+    let files = [directory.file("a.jsonl", users(0..10)), directory.file("b.csv", "externalId,userName\n11,u11\n")];
     let rest: Vec<_> = files.iter().cloned().chain([directory.file("c.jsonl", users(12..30))]).collect();
     let report = directory.run(ImportOptions { files: rest, snapshot: true, ..Default::default() }).await.unwrap();
     assert_eq!(counts(&report), [0, 0, 29, 1, 0]);
