@@ -2,14 +2,16 @@
 //! loopback, a full sync, one change and one leaver end to end; then it serves until Ctrl-C.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use scimfleet_core::provider::ProviderSettings;
 use scimfleet_core::task::Lane;
 use scimfleet_core::{ProviderName, ResourceKind};
+use scimfleet_directory::import::{ImportOptions, import_file};
 use scimfleet_runtime::{Config, Drain, Exit, Metrics};
 use scimfleet_scheduler::open_run;
-use scimfleet_store::{IncomingResource, Store};
+use scimfleet_store::Store;
 use scimfleet_testkit::directory::SampleDirectory;
 use scimfleet_testkit::provider::{Behaviour, Running, ServiceProvider};
 use secrecy::SecretString;
@@ -24,8 +26,6 @@ use crate::wire::Parts;
 
 /// The sample provider's name in the fleet.
 const PROVIDER: &str = "sample";
-/// Lines written to the directory in one transaction.
-const BATCH: usize = 500;
 /// How long the demo waits for a change to arrive; it takes milliseconds.
 const ARRIVAL_MAX: Duration = Duration::from_secs(30);
 
@@ -38,7 +38,7 @@ pub(crate) async fn run(context: Context, args: DemoArgs) -> Result<Exit, CliErr
     drain.on_signals().map_err(CliError::failed)?;
 
     say(&context, &format!("A directory and a SCIM service provider in {}", folder.path().display()));
-    load_directory(&store).await?;
+    load_directory(&store, folder.path()).await?;
     let name = ProviderName::parse(PROVIDER).map_err(CliError::failed)?;
     let settings = ProviderSettings::new(name.clone(), sample.base_url());
     let (id, _) = store.put_provider(&settings).await?;
@@ -53,8 +53,9 @@ pub(crate) async fn run(context: Context, args: DemoArgs) -> Result<Exit, CliErr
     let report = super::sync::wait(&store, &[(name.clone(), run)], Some(&drain)).await?;
     let exit = show_report(&context, &report, &sample)?;
     if exit == Exit::Done && !drain.is_begun() {
-        show_change(&context, &store, &sample).await?;
-        show_leaver(&context, &store, &sample).await?;
+        show_idle(&context, &store, &name, &sample).await?;
+        show_change(&context, &store, folder.path(), &sample).await?;
+        show_leaver(&context, &store, folder.path(), &sample).await?;
     }
     if !args.once && !drain.is_begun() {
         if let Some(address) = console {
@@ -96,29 +97,28 @@ fn say(context: &Context, text: &str) {
     }
 }
 
-async fn load_directory(store: &Store) -> Result<(), CliError> {
-    let mut batch = Vec::with_capacity(BATCH);
-    for resource in SampleDirectory::demo().resources() {
-        batch.push(read(resource)?);
-        if batch.len() == BATCH {
-            store.import("demo", std::mem::take(&mut batch)).await?;
-        }
-    }
-    store.import("demo", batch).await?;
-    Ok(())
+/// Writes the sample directory to a file and imports that, as an operator would.
+async fn load_directory(store: &Store, folder: &Path) -> Result<(), CliError> {
+    let file = folder.join("people.jsonl");
+    let mut out = std::io::BufWriter::new(std::fs::File::create(&file).map_err(CliError::failed)?);
+    SampleDirectory::demo().write_jsonl(&mut out).map_err(CliError::failed)?;
+    import(store, file).await
 }
 
-fn read(resource: Value) -> Result<IncomingResource, CliError> {
-    let Value::Object(mut attributes) = resource else { return Err(CliError::failed("not an object")) };
-    let kind = if attributes.contains_key("userName") { ResourceKind::User } else { ResourceKind::Group };
-    let members = attributes.shift_remove("members").and_then(|members| {
-        let list = members.as_array()?.iter().filter_map(|member| member["value"].as_str().map(str::to_owned));
-        Some(list.collect())
-    });
-    for own in ["schemas", "id", "meta"] {
-        attributes.shift_remove(own);
+/// Imports one changed resource.
+async fn import_change(store: &Store, folder: &Path, change: &Value) -> Result<(), CliError> {
+    let file = folder.join("change.jsonl");
+    std::fs::write(&file, format!("{change}\n")).map_err(CliError::failed)?;
+    import(store, file).await
+}
+
+async fn import(store: &Store, file: PathBuf) -> Result<(), CliError> {
+    let options = ImportOptions { files: vec![file], ..ImportOptions::default() };
+    let report = import_file(store, options, |_| ()).await.map_err(CliError::failed)?;
+    match report.rejected.first() {
+        Some(line) => Err(CliError::failed(format!("{}:{}: {}", line.file, line.line, line.reason))),
+        None => Ok(()),
     }
-    Ok(IncomingResource { kind, id: None, attributes, members })
 }
 
 fn show_report(context: &Context, report: &Report, sample: &Running) -> Result<Exit, CliError> {
@@ -133,13 +133,25 @@ fn show_report(context: &Context, report: &Report, sample: &Running) -> Result<E
     Ok(report.exit(false))
 }
 
+/// The same again: what is in step costs reads of the listing and no write.
+async fn show_idle(context: &Context, store: &Store, name: &ProviderName, sample: &Running) -> Result<(), CliError> {
+    let mark = sample.mark();
+    let run = open_run(store, name).await?;
+    let report = super::sync::wait(store, &[(name.clone(), run)], None).await?;
+    let unchanged = report.runs.first().map(|run| run.count("unchanged")).unwrap_or_default();
+    let counts = sample.counts_since(&mark);
+    let (reads, writes) = (counts.total() - counts.writes(), counts.writes());
+    say(context, &format!("\nThe same again: {unchanged} unchanged, {reads} reads, {writes} writes."));
+    Ok(())
+}
+
 /// Somebody moves to another department.
-async fn show_change(context: &Context, store: &Store, sample: &Running) -> Result<(), CliError> {
+async fn show_change(context: &Context, store: &Store, folder: &Path, sample: &Running) -> Result<(), CliError> {
     let Some(user) = somebody(store, 0).await? else { return Ok(()) };
     let mark = sample.mark();
     let began = Instant::now();
     let change = json!({ "userName": user, "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "title": "Head of Demonstrations" });
-    store.import("demo", vec![read(change)?]).await?;
+    import_change(store, folder, &change).await?;
     arrived(sample, || {
         sample.named(ResourceKind::User, &user).first().is_some_and(|shown| shown["title"] == "Head of Demonstrations")
     })
@@ -157,12 +169,12 @@ async fn show_change(context: &Context, store: &Store, sample: &Running) -> Resu
 }
 
 /// Somebody leaves: the account is deactivated through the lane of their own.
-async fn show_leaver(context: &Context, store: &Store, sample: &Running) -> Result<(), CliError> {
+async fn show_leaver(context: &Context, store: &Store, folder: &Path, sample: &Running) -> Result<(), CliError> {
     let Some(user) = somebody(store, 1).await? else { return Ok(()) };
     let began = Instant::now();
     let change =
         json!({ "userName": user, "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "active": false });
-    store.import("demo", vec![read(change)?]).await?;
+    import_change(store, folder, &change).await?;
     arrived(sample, || sample.named(ResourceKind::User, &user).first().is_some_and(|shown| shown["active"] == false))
         .await?;
     say(

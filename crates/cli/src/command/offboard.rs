@@ -48,7 +48,11 @@ pub(crate) async fn run(context: Context, args: OffboardArgs) -> Result<Exit, Cl
         &json!({ "user": user.id, "name": user.name(), "confirmed": confirmed, "providers": document }),
         || {
             let lines = answers.iter().map(Answer::line);
-            format!("{} is inactive in the directory.\n\n{}", user.name(), table(&["PROVIDER", "ACCESS", "ACCOUNT", "SAID"], lines))
+            format!(
+                "{} is inactive in the directory.\n\n{}",
+                user.name(),
+                table(&["PROVIDER", "ACCESS", "ACCOUNT", "SAID"], lines)
+            )
         },
     )?;
     Ok(if confirmed { Exit::Done } else { Exit::Failed })
