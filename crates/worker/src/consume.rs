@@ -12,7 +12,7 @@ use scimfleet_core::ports::{Consumer, Delivery, Heartbeat, Source, TRACEPARENT_H
 use scimfleet_core::task::{Lane, Task};
 use scimfleet_core::{ProviderName, ResourceId};
 use scimfleet_runtime::Drain;
-use scimfleet_runtime::metrics::TASK_SECONDS;
+use scimfleet_runtime::metrics::{TASK_SECONDS, WORKERS};
 use scimfleet_store::{Signal, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
@@ -309,6 +309,9 @@ async fn beat(shared: Arc<Shared>, drain: Drain) {
         };
         if let Err(error) = shared.worker.coordination.heartbeat(&beat, HEARTBEAT_TTL).await {
             tracing::debug!(error = %error, "no heartbeat");
+        }
+        if let Ok(workers) = shared.worker.coordination.workers().await {
+            metrics::gauge!(WORKERS).set(f64::from(u32::try_from(workers.len()).unwrap_or(u32::MAX)));
         }
         tokio::time::sleep(HEARTBEAT_EVERY).await;
     }
