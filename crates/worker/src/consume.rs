@@ -57,6 +57,7 @@ pub async fn run(worker: Worker) {
 /// for them, and that must be read.
 async fn wanted(worker: &Worker) -> Result<HashSet<Source>, StoreError> {
     let providers = worker.store.providers().await?;
+    worker.providers.note_states(&providers).await;
     Ok(providers
         .into_iter()
         .flat_map(|row| Lane::ALL.iter().map(move |lane| Source::Tasks(row.settings.name.clone(), *lane)))

@@ -127,6 +127,16 @@ impl Providers {
         Ok(Some(provider))
     }
 
+    /// Notes which providers are set aside now, so that tasks under way begin no further write.
+    pub async fn note_states(&self, rows: &[ProviderRow]) {
+        let kept = self.kept.lock().await;
+        for row in rows {
+            if let Some(known) = kept.get(&row.id) {
+                known.provider.health.set_aside(row.state != ProviderState::Active);
+            }
+        }
+    }
+
     /// Asks a provider what it announces, stores that, and returns the provider as it is then.
     pub async fn discover(&self, row: ProviderRow) -> Result<Arc<Provider>, ProviderError> {
         let blank = ProviderRow { announced: Some(json!({})), ..row.clone() };

@@ -340,10 +340,16 @@ impl Session<'_> {
         }
     }
 
+    /// Leavers that a person, or a probe, sends to a provider that is set aside.
+    fn goes_anyway(&self) -> bool {
+        self.task.lane == Lane::Leavers && may_work(self.task, self.provider.row.state)
+    }
+
     async fn turn(&self) -> Result<(), Outcome> {
         loop {
             let gives_up = self.worker.drain.give_up_token().is_cancelled();
-            if gives_up || !self.tenure.allows_request() || self.health.is_tripped() {
+            let stopped = self.health.is_tripped() || self.health.is_set_aside() && !self.goes_anyway();
+            if gives_up || stopped || !self.tenure.allows_request() {
                 return Err(Outcome::NotBegun);
             }
             if let Some(wait) = self.throttled.lock().ok().and_then(|wait| *wait) {

@@ -71,6 +71,7 @@ impl Trip {
 pub(crate) struct Health {
     failures: AtomicU32,
     tripped: AtomicBool,
+    set_aside: AtomicBool,
 }
 
 impl Health {
@@ -100,6 +101,15 @@ impl Health {
 
     pub(crate) fn is_tripped(&self) -> bool {
         self.tripped.load(Ordering::Relaxed)
+    }
+
+    /// Paused, disabled, or found down by somebody else: no further write begins, in tasks under way too.
+    pub(crate) fn set_aside(&self, aside: bool) {
+        self.set_aside.store(aside, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_set_aside(&self) -> bool {
+        self.set_aside.load(Ordering::Relaxed)
     }
 
     /// The provider is active again.
