@@ -1,5 +1,5 @@
-//! When something is tried again, and what kind of failure it was (the table "Retry classes" of
-//! `docs/reliability.md`). Attempts and due times live in the database, never in the broker.
+//! When something is tried again, and what kind of failure it was ("What a failure means" in
+//! `docs/operating.md`). Attempts and due times live in the database, never in the broker.
 
 use std::time::Duration;
 

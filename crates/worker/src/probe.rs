@@ -1,5 +1,5 @@
 //! Probing providers that were set aside, ever more rarely; one worker at a time. A probe that succeeds
-//! puts the provider back into service (`docs/states.md`).
+//! puts the provider back into service (`docs/operating.md`).
 
 use std::time::Duration;
 

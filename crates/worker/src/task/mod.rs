@@ -34,7 +34,7 @@ use crate::Worker;
 use crate::desire::{Desire, DesireError, desires};
 use crate::provider::{Provider, ProviderError};
 
-/// What became of a task, for the broker (`docs/states.md`).
+/// What became of a task, for the broker.
 #[derive(Debug)]
 pub(crate) enum TaskOutcome {
     /// Recorded as far as it goes: ack. What is left of it stays dirty in the database.
