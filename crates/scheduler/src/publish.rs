@@ -54,9 +54,15 @@ impl Scheduler {
                 tasks.push(Task::new(TaskId(Uuid::now_v7()), None, name, kind, lane, cause, chunk.to_vec()));
             }
         }
-        self.queue.publish(&tasks, None).await?;
+        // Marked before it is published: a worker may be done, and the object owed again, before the publish
+        // returns.
         let ids: Vec<ResourceId> = owed.iter().map(|object| object.resource_id.clone()).collect();
-        Ok(self.store.mark_queued(provider.id, &ids).await?)
+        self.store.mark_queued(provider.id, &ids).await?;
+        if let Err(error) = self.queue.publish(&tasks, None).await {
+            self.store.unmark_queued(provider.id, &ids).await?;
+            return Err(error.into());
+        }
+        Ok(())
     }
 
     /// Publishes the tasks of a phase, after they were inserted.

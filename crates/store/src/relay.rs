@@ -135,6 +135,17 @@ impl Store {
         Ok(())
     }
 
+    /// These objects could not be published after all.
+    pub async fn unmark_queued(&self, provider: ProviderId, resources: &[ResourceId]) -> Result<(), StoreError> {
+        let texts = self.dialect().texts(2);
+        let sql = statement(format!(
+            "UPDATE links SET queued_at = NULL WHERE provider_id = $1 AND resource_id IN (SELECT b.id FROM {texts})"
+        ));
+        let query = sqlx::query(sql).bind(provider.to_string()).bind(json(resources));
+        query.execute(&self.inner.write).await?;
+        Ok(())
+    }
+
     /// The in-process queue died with its process: nothing is queued any more.
     pub async fn forget_queued(&self) -> Result<(), StoreError> {
         sqlx::query("UPDATE links SET queued_at = NULL WHERE queued_at IS NOT NULL").execute(&self.inner.write).await?;

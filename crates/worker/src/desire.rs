@@ -12,7 +12,8 @@ use scimfleet_core::scim::schema::SchemaSet;
 use scimfleet_core::scim::validate::{Violation, validate};
 use scimfleet_core::{ResourceId, ResourceKind};
 use scimfleet_expression::{
-    Batch, Evaluator, EvaluatorError, ExpressionError, GroupView, MappingResult, ObjectEvaluation, ObjectView,
+    Batch, Evaluator, EvaluatorError, Expression, ExpressionError, GroupView, MappingResult, ObjectEvaluation,
+    ObjectView,
 };
 use scimfleet_store::{Referee, ResourceRow, Store, StoreError};
 use serde_json::Value;
@@ -83,7 +84,7 @@ pub(crate) async fn evaluate(
         return Ok(Vec::new());
     }
     let expressions = provider.expressions(kind).to_vec();
-    let reads_groups = kind == ResourceKind::User && expressions.iter().any(|one| one.reads_groups());
+    let reads_groups = kind == ResourceKind::User && expressions.iter().any(Expression::reads_groups);
     let mut groups = if reads_groups { groups_by_user(store, objects).await? } else { HashMap::new() };
     let views = objects
         .iter()

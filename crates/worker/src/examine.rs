@@ -111,7 +111,8 @@ async fn look_at_filter(provider: &Provider, someone: Option<&Document>, examina
     let Some(name) = name else { return examination.not_tried("filter", "there is no user to look for") };
     match provider.client.find(ResourceKind::User, "userName", name, &context()).await {
         Ok(found) if found.resources.is_empty() => {
-            examination.wrong("filter", "`userName eq` does not find a user that is there; everybody would be made again");
+            examination
+                .wrong("filter", "`userName eq` does not find a user that is there; everybody would be made again");
             examination.recommend("filter", json!(false));
         }
         Ok(_) => {
@@ -209,7 +210,8 @@ async fn try_external_id(client: &ScimClient, mark: &str, profile: &Profile, exa
     match client.find(ResourceKind::User, "externalId", mark, &context()).await {
         Ok(found) if found.resources.len() == 1 => examination.ok("externalId", "it is kept, and found by filter"),
         Ok(_) => {
-            examination.wrong("externalId", "the account is not found by its externalId; userName is looked up instead");
+            examination
+                .wrong("externalId", "the account is not found by its externalId; userName is looked up instead");
             if profile.filter {
                 examination.recommend("filter_attributes", json!(["userName", "displayName"]));
             }

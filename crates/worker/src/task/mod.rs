@@ -420,11 +420,10 @@ impl Session<'_> {
                 let id = scimfleet_core::TaskId(uuid::Uuid::now_v7());
                 let provider = self.provider.row.name().clone();
                 let task = Task::new(id, None, provider, kind, Lane::Changes, Cause::Change, chunk.to_vec());
-                match self.worker.queue.publish(&[task], self.context.traceparent.as_deref()).await {
-                    Ok(()) => store.mark_queued(self.provider.row.id, chunk).await?,
-                    Err(error) => {
-                        tracing::debug!(error = %error, "the sweep publishes what could not be published now")
-                    }
+                store.mark_queued(self.provider.row.id, chunk).await?;
+                if let Err(error) = self.worker.queue.publish(&[task], self.context.traceparent.as_deref()).await {
+                    tracing::debug!(error = %error, "the sweep publishes what could not be published now");
+                    store.unmark_queued(self.provider.row.id, chunk).await?;
                 }
             }
         }
