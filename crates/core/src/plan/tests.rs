@@ -25,6 +25,9 @@ fn sent<'a>(id: &'a RemoteId, document: &'a Document, digest: &'a str) -> Standi
     }
 }
 
+/// What the changes should be: path and the value to be.
+type Expected<'a> = &'a [(&'a str, Option<Value>)];
+
 const ENTERPRISE: &str = crate::scim::resource::ENTERPRISE_URN;
 
 #[test]
@@ -34,7 +37,7 @@ fn differences_name_the_paths_that_a_patch_would() {
         "emails": [{"value": "a@x"}, {"value": "b@x"}],
         ENTERPRISE: {"department": "IT", "manager": {"value": "1"}}, "schemas": ["a"]
     }));
-    let cases: &[(Value, &[(&str, Option<Value>)])] = &[
+    let cases: &[(Value, Expected<'_>)] = &[
         (json!({"name": {"givenName": "Anna", "familyName": "B"}}), &[("name.familyName", Some(json!("B")))]),
         (json!({"name": {"givenName": "Anna"}}), &[("name.familyName", None)]),
         (json!({"title": null}), &[("title", None)]),
