@@ -79,6 +79,7 @@ environment() {
   fi
   export SCIMFLEET_SECRETS_KEY=${SCIMFLEET_SECRETS_KEY:-$(head -c 32 /dev/urandom | base64)}
   export SCIMFLEET_ADMIN_TOKEN=${SCIMFLEET_ADMIN_TOKEN:-$(head -c 24 /dev/urandom | base64 | tr '+/' 'ab')}
+  export SCIMFLEET_DIRECTORY_TOKEN=${SCIMFLEET_DIRECTORY_TOKEN:-}
   # The providers of tests listen on loopback; the compose file refuses that.
   export SCIMFLEET_EGRESS_PRIVATE=${SCIMFLEET_EGRESS_PRIVATE:-true} SCIMFLEET_EGRESS_LOOPBACK=${SCIMFLEET_EGRESS_LOOPBACK:-true}
   bin=${SCIMFLEET_BIN:-$root/target/debug/scimfleet}

@@ -29,7 +29,8 @@ struct Asked<'a> {
 }
 
 impl Store {
-    /// Users by externalId, else userName, else id, with their accounts at a provider.
+    /// Users by externalId, else userName, else id, with their accounts at a provider. One who was deleted
+    /// has none any more, whatever is still there.
     pub async fn referees(
         &self,
         provider: ProviderId,
@@ -41,14 +42,17 @@ impl Store {
         let batch = self.dialect().batch(2, &[Column::Text("reference"), Column::Text("folded")]);
         let select = |preference: u8, condition: &str| {
             format!(
-                "SELECT b.reference AS reference, r.id AS id, {preference} AS preference, l.remote_id AS remote_id, \
-                 CASE WHEN l.wanted = 'yes' AND l.park_reason IS NULL AND r.active = 1 THEN 1 ELSE 0 END AS expected \
-                 FROM {batch} JOIN resources r ON {condition} AND r.kind = 'user' AND r.deleted_at IS NULL \
+                "SELECT b.reference AS reference, r.id AS id, {preference} AS preference, \
+                 CASE WHEN r.deleted_at IS NULL THEN 0 ELSE 1 END AS deleted, \
+                 CASE WHEN r.deleted_at IS NULL THEN l.remote_id ELSE NULL END AS remote_id, \
+                 CASE WHEN l.wanted = 'yes' AND l.park_reason IS NULL AND r.active = 1 AND r.deleted_at IS NULL \
+                 THEN 1 ELSE 0 END AS expected \
+                 FROM {batch} JOIN resources r ON {condition} AND r.kind = 'user' \
                  LEFT JOIN links l ON l.provider_id = $1 AND l.resource_id = r.id"
             )
         };
         let sql = statement(format!(
-            "{} UNION ALL {} UNION ALL {} ORDER BY 3",
+            "{} UNION ALL {} UNION ALL {} ORDER BY 4, 3",
             select(1, "r.external_id = b.reference"),
             select(2, "r.name_key = b.folded"),
             select(3, "r.id = b.reference")

@@ -1,0 +1,207 @@
+"""The cluster's story, run inside tests/cluster.sh: argument 1 is the directory as JSON Lines.
+
+Two workers share a first sync into two third-party servers; tasks on the broker carry ids only; jobs come from a client
+that is not ours; a worker and the scheduler are killed half-way, and nothing is lost or made twice.
+"""
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BIN = os.environ.get("SCIMFLEET_BIN", f"{ROOT}/target/debug/scimfleet")
+PREFIX = os.environ["SCIMFLEET_QUEUE_PREFIX"]
+PEOPLE = sys.argv[1]
+children = []
+
+
+def say(words):
+    print(f"story: {words}", flush=True)
+
+
+def check(truth, words):
+    if not truth:
+        raise SystemExit(f"story: FAILED: {words}")
+    say(words)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def interop(script, path):
+    port, token = free_port(), f"token-of-{script}"
+    env = {**os.environ, "PORT": str(port), "TOKEN": token}
+    children.append(subprocess.Popen(["bash", f"{ROOT}/tests/interop/{script}.sh"], env=env,
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+    until(lambda: connects(port), 60, f"{script} comes up")
+    return f"http://127.0.0.1:{port}{path}", token
+
+
+def testkit(behaviour):
+    """The project's own provider, with latency, so that there is a half-way to kill somebody at."""
+    with open("behaviour.json", "w") as out:
+        json.dump(behaviour, out)
+    child = subprocess.Popen([f"{os.path.dirname(BIN)}/testkit-provider", "--behaviour", "behaviour.json"],
+                             stdout=subprocess.PIPE, text=True)
+    children.append(child)
+    return child.stdout.readline().strip(), child.stdout.readline().strip()
+
+
+def connects(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def until(condition, seconds, words):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"story: FAILED: in {seconds} s not seen: {words}")
+        time.sleep(0.05)
+
+
+def scimfleet(*arguments, code=0):
+    done = subprocess.run([BIN, *arguments, "--output", "json"], capture_output=True, text=True)
+    if done.returncode != code:
+        raise SystemExit(f"story: FAILED: {arguments} ended {done.returncode}\n{done.stdout}{done.stderr}")
+    return json.loads(done.stdout) if done.stdout.strip() else None
+
+
+def compare(base, token):
+    done = subprocess.run(["python3", "-B", f"{ROOT}/tests/interop/compare.py", base, token, PEOPLE],
+                          capture_output=True, text=True)
+    check(done.returncode == 0, f"{base} holds the directory: {done.stdout.strip()}")
+
+
+def roles():
+    with open(os.environ["SCIMFLEET_CLUSTER_STATE"]) as lines:
+        return {words[0]: words for words in (line.split() for line in lines)}
+
+
+def kill(name):
+    """SIGKILL, and out of the state file, so that its end is not judged."""
+    state = os.environ["SCIMFLEET_CLUSTER_STATE"]
+    pid = int(roles()[name][1])
+    lines = [line for line in open(state) if line.split()[0] != name]
+    with open(state, "w") as out:
+        out.writelines(lines)
+    os.kill(pid, signal.SIGKILL)
+
+
+def tasks_done(name):
+    text = urllib.request.urlopen(f"http://{roles()[name][2]}/metrics", timeout=5).read().decode()
+    return sum(float(line.split()[-1]) for line in text.splitlines()
+               if line.startswith("scimfleet_task_seconds_count"))
+
+
+def provider(name, base, token, more=""):
+    return (f'[[provider]]\nname = "{name}"\nbase_url = "{base}"\nschedule = "off"\n'
+            f'auth = {{ kind = "bearer", token = {{ value = "{token}" }} }}\n{more}\n')
+
+
+def apply(*tables):
+    with open("fleet.toml", "w") as out:
+        out.write("\n".join(tables))
+    scimfleet("apply", "fleet.toml")
+
+
+def amqp(*arguments):
+    done = subprocess.run([f"{ROOT}/tests/interop/amqp.sh", f"{ROOT}/tests/stories/amqp.py", *arguments],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"story: FAILED: {arguments}\n{done.stderr}")
+    return done.stdout
+
+
+def first_sync(servers):
+    spy = subprocess.Popen([f"{ROOT}/tests/interop/amqp.sh", f"{ROOT}/tests/stories/amqp.py", "spy", PREFIX, "strict",
+                            "scimmy", "spied.jsonl"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    children.append(spy)
+    check(spy.stdout.readline().strip() == "listening", "a spy listens at the broker")
+    report = scimfleet("sync", "--all", "--wait")
+    for run in report["runs"]:
+        check(run["state"] == "completed" and run["counts"]["created"] == 2560, f"{run['provider']}: {run['counts']}")
+        check(run["tasks"] == {"users": 25, "groups": 1}, f"{run['provider']}: {run['tasks']}")
+    for base, token in servers:
+        compare(base, token)
+    shares = {name: tasks_done(name) for name in ("worker-1", "worker-2")}
+    check(all(share > 0 for share in shares.values()), f"both workers took tasks: {shares}")
+    spy.stdin.close()
+    spy.wait()
+    seen = [json.loads(line) for line in open("spied.jsonl")]
+    bodies = [json.loads(one["body"]) for one in seen]
+    fields = ["v", "task", "run", "provider", "kind", "lane", "cause", "objects"]
+    check(len(bodies) >= 56 and all(list(body) == fields for body in bodies), f"{len(bodies)} tasks have the fields of v1")
+    check(all(len(body["objects"]) <= 100 and all(isinstance(one, str) and len(one) == 36 for one in body["objects"])
+              for body in bodies), "they carry at most 100 ids and nothing else")
+    check(all(one["delivery_mode"] == 2 and one["content_type"] == "application/json"
+              and one["message_id"] == json.loads(one["body"])["task"] for one in seen), "they are persistent JSON")
+
+
+def idle_sync():
+    report = scimfleet("sync", "--all", "--wait")
+    for run in report["runs"]:
+        writes = sum(count for method, count in run["requests"].items() if method != "GET")
+        check(writes == 0 and run["counts"]["unchanged"] == 2560, f"{run['provider']}: a second sync writes nothing")
+
+
+def jobs():
+    runs = lambda: [run for run in scimfleet("runs", "list", "--provider", "strict")["runs"]
+                    if run["state"] == "completed"]
+    before = len(runs())
+    amqp("publish", PREFIX, '{"v":1,"job":"sync","provider":"strict"}')
+    until(lambda: len(runs()) == before + 1, 60, "a job from a stranger opens a run")
+    amqp("publish", PREFIX, '{"v":1,"job":"dance"}')
+    amqp("publish", PREFIX, '{"v":1,"job":"sync_object","provider":"strict","object":"nobody"}')
+    until(lambda: len(scimfleet("dead", "list")["dead"]) == 2, 30, "malformed and impossible jobs are dead-lettered")
+    reasons = amqp("dead", PREFIX).splitlines()
+    check(any("dance" in reason for reason in reasons) and any("nobody" in reason for reason in reasons),
+          f"with their reasons: {reasons}")
+
+
+def killed(servers):
+    base, token = testkit({"latency_ms": 30})
+    apply(*[provider(name, *server) for name, server in zip(("strict", "scimmy"), servers)],
+          provider("slow", base, token, "in_flight = 8"))
+    sync = subprocess.Popen([BIN, "sync", "slow", "--wait", "--output", "json"], stdout=subprocess.PIPE, text=True)
+    children.append(sync)
+    list_users = lambda: json.load(urllib.request.urlopen(urllib.request.Request(
+        f"{base}/Users?count=1", headers={"Authorization": f"Bearer {token}"})))["totalResults"]
+    until(lambda: list_users() > 300, 60, "the slow provider is half-way")
+    kill("worker-1")
+    say(f"a worker was killed at {list_users()} users")
+    until(lambda: list_users() > 900, 120, "the other one goes on")
+    env = {**os.environ, "SCIMFLEET_METRICS_LISTEN": f"127.0.0.1:{free_port()}"}
+    children.append(subprocess.Popen([BIN, "scheduler"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+    kill("scheduler")
+    say("the scheduler was killed, another stands by")
+    report = json.loads(sync.communicate(timeout=240)[0])
+    run = report["runs"][0]
+    check(run["state"] == "completed", f"the run was completed all the same: {run['counts']}")
+    compare(base, token)
+
+
+def main():
+    os.chdir(os.path.dirname(PEOPLE))
+    servers = [interop("scim2-server", "/v2"), interop("scimmy", "/scim/v2")]
+    scimfleet("import", PEOPLE)
+    apply(*[provider(name, *server) for name, server in zip(("strict", "scimmy"), servers)])
+    first_sync(servers)
+    idle_sync()
+    jobs()
+    killed(servers)
+
+
+try:
+    main()
+finally:
+    for child in children:
+        child.kill()
+        child.wait()

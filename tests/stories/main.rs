@@ -1,0 +1,12 @@
+//! The stories: one binary, a module for each. They need what `make test` provides.
+
+mod architecture;
+mod bad_input;
+mod cluster;
+mod demo;
+mod guard;
+mod interop;
+mod invalid;
+mod leaver;
+mod provider_down;
+mod scope;
