@@ -65,6 +65,8 @@ pub struct Profile {
     pub members_per_patch: u32,
     /// How members are removed.
     pub member_removal: MemberRemoval,
+    /// Whether deleting a user takes the user out of its groups there; learned when a removal finds nobody.
+    pub delete_leaves_groups: bool,
     /// How groups inside groups are sent.
     pub nested_groups: NestedGroups,
     /// Whether the provider has groups at all; without them users are sent all the same.
@@ -100,6 +102,7 @@ impl Default for Profile {
             members_in_create: true,
             members_per_patch: 100,
             member_removal: MemberRemoval::ValuePath,
+            delete_leaves_groups: false,
             nested_groups: NestedGroups::Members,
             groups: true,
             page_size: 100,

@@ -37,8 +37,9 @@ pub struct MembershipDelta {
     pub missing: Vec<MemberRow>,
     /// Members that were sent and do not belong there any more, by the account they had.
     pub surplus: Vec<(ResourceId, ResourceId, RemoteId)>,
-    /// Members that were sent and whose account is gone: nothing to send, only to forget.
-    pub vanished: Vec<(ResourceId, ResourceId)>,
+    /// Members that were sent and whose account is gone, by the account they had: many providers took them
+    /// out of their groups by themselves, some did not.
+    pub vanished: Vec<(ResourceId, ResourceId, RemoteId)>,
 }
 
 const MEMBER: &str = "m.group_id AS group_id, m.member_id AS member_id, r.kind AS kind, l.remote_id AS remote_id, \
@@ -87,10 +88,8 @@ impl Store {
             let group = word(row, "sent_memberships", "group_id")?;
             let member = word(row, "sent_memberships", "member_id")?;
             let account: Option<String> = row.try_get("account")?;
-            match account {
-                Some(_) => delta.surplus.push((group, member, word(row, "sent_memberships", "remote_id")?)),
-                None => delta.vanished.push((group, member)),
-            }
+            let list = if account.is_some() { &mut delta.surplus } else { &mut delta.vanished };
+            list.push((group, member, word(row, "sent_memberships", "remote_id")?));
         }
         Ok(delta)
     }

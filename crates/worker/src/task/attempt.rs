@@ -28,7 +28,9 @@ pub(crate) struct Account {
 pub(crate) struct Members {
     pub(crate) add: Vec<(ResourceId, RemoteId)>,
     pub(crate) remove: Vec<(ResourceId, RemoteId)>,
-    pub(crate) vanished: Vec<ResourceId>,
+    pub(crate) vanished: Vec<(ResourceId, RemoteId)>,
+    /// Vanished members that the provider may still list.
+    pub(crate) dangling: Vec<(ResourceId, RemoteId)>,
     pub(crate) waiting: Vec<ResourceId>,
     /// All that should be there, for a POST or PUT of the whole.
     pub(crate) whole: Vec<(ResourceId, RemoteId)>,
@@ -36,7 +38,7 @@ pub(crate) struct Members {
 
 impl Members {
     pub(crate) fn differ(&self) -> bool {
-        !self.add.is_empty() || !self.remove.is_empty()
+        !self.add.is_empty() || !self.remove.is_empty() || !self.dangling.is_empty()
     }
 }
 

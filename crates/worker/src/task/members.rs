@@ -30,8 +30,11 @@ impl Session<'_> {
         for (group, member, account) in delta.surplus {
             by_group.entry(group).or_default().remove.push((member, account));
         }
-        for (group, member) in delta.vanished {
-            by_group.entry(group).or_default().vanished.push(member);
+        for (group, member, account) in delta.vanished {
+            let members = by_group.entry(group).or_default();
+            let known = self.provider.profile.delete_leaves_groups;
+            let list = if known { &mut members.vanished } else { &mut members.dangling };
+            list.push((member, account));
         }
         let whole = self.provider.profile.update == Update::Put;
         let wanting: Vec<ResourceId> = attempts
@@ -92,7 +95,54 @@ impl Session<'_> {
                 Err(error) => return Err(self.members_failed(attempt, &error).await),
             }
         }
+        self.remove_dangling(attempt, &account).await
+    }
+
+    /// Takes members out whose accounts are gone. A provider that does not list them any more says so by
+    /// `noTarget` or the like (RFC 7644 §3.5.2.2): then they are out, and the next ones are not asked about.
+    async fn remove_dangling(&self, attempt: &mut Attempt, account: &RemoteId) -> Result<(), Outcome> {
+        let dangling = std::mem::take(&mut attempt.members.dangling);
+        let chunk = usize::try_from(self.provider.profile.members_per_patch.max(1)).unwrap_or(usize::MAX);
+        for members in dangling.chunks(chunk) {
+            if !self.take_out(attempt, account, members).await? {
+                // One of them is not listed, and a PATCH is applied whole or not at all.
+                let mut listed = false;
+                for member in members.iter().filter(|_| members.len() > 1) {
+                    listed |= self.take_out(attempt, account, std::slice::from_ref(member)).await?;
+                }
+                if !listed {
+                    self.remember_delete_leaves_groups().await;
+                }
+            }
+            attempt.members.vanished.extend_from_slice(members);
+        }
         Ok(())
+    }
+
+    /// Removes these members; false when the provider says that one of them is not there.
+    async fn take_out(
+        &self,
+        attempt: &mut Attempt,
+        account: &RemoteId,
+        members: &[(ResourceId, RemoteId)],
+    ) -> Result<bool, Outcome> {
+        use scimfleet_core::retry::Class;
+        let gone: Vec<RemoteId> = members.iter().map(|(_, id)| id.clone()).collect();
+        for operations in member_patches(&[], &gone, &self.provider.profile) {
+            if !self.tenure.allows_request() {
+                return Err(Outcome::NotBegun);
+            }
+            let write = self.write("PATCH", "patch", vec!["members".to_owned()]);
+            let result =
+                self.provider.client.patch(ResourceKind::Group, account, &operations, None, &self.context).await;
+            attempt.log_write(&write, &result, 0);
+            match result {
+                Ok(answer) => attempt.account.version = answer.version,
+                Err(error) if error.class() == Class::Permanent => return Ok(false),
+                Err(error) => return Err(self.members_failed(attempt, &error).await),
+            }
+        }
+        Ok(true)
     }
 
     async fn members_failed(&self, attempt: &mut Attempt, error: &scimfleet_scim_client::ScimError) -> Outcome {
@@ -202,16 +252,17 @@ impl Attempt {
     pub(crate) fn settle_members_of_put(&mut self) {
         let whole = std::mem::take(&mut self.members.whole);
         self.remember_members(&whole);
-        let gone: Vec<ResourceId> =
-            std::mem::take(&mut self.members.remove).into_iter().map(|(member, _)| member).collect();
+        let removed = std::mem::take(&mut self.members.remove);
+        let dangling = std::mem::take(&mut self.members.dangling);
+        let gone: Vec<ResourceId> = removed.into_iter().chain(dangling).map(|(member, _)| member).collect();
         self.forget_members(&gone);
         self.members.add.clear();
     }
 
     /// Members whose accounts are gone need no request, only forgetting.
     pub(crate) fn forget_vanished(&mut self) {
-        let vanished = std::mem::take(&mut self.members.vanished);
-        self.forget_members(&vanished);
+        let vanished = std::mem::take(&mut self.members.vanished).into_iter().map(|(member, _)| member);
+        self.forget_members(&vanished.collect::<Vec<_>>());
     }
 }
 

@@ -468,6 +468,14 @@ impl Session<'_> {
         }
     }
 
+    /// The provider took a deleted member out of its groups by itself: nobody needs to be taken out again.
+    pub(crate) async fn remember_delete_leaves_groups(&self) {
+        let value = serde_json::Value::Bool(true);
+        if let Err(error) = self.worker.store.remember(self.provider.row.id, "delete_leaves_groups", &value).await {
+            tracing::debug!(error = %error, "what the provider does by itself could not be remembered");
+        }
+    }
+
     /// Sets the provider aside when it is down, and fails the run that met it.
     pub(crate) async fn open_breaker(&self) -> Result<(), TaskError> {
         let throttled = self.throttled.lock().ok().and_then(|wait| *wait);
