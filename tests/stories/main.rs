@@ -1,5 +1,7 @@
 //! The stories: one binary, a module for each. They need what `make test` provides.
 
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on fails, and the place says why")]
+
 mod architecture;
 mod bad_input;
 mod cluster;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use scimfleet_console::{ConsoleState, Router};
 use scimfleet_runtime::health::{self, Listening};
 use scimfleet_runtime::{Drain, Exit, Metrics};
 use scimfleet_scheduler::Duty;
@@ -70,7 +71,8 @@ pub(crate) async fn start(
         let listening = health::bind(context.config.console.listen).await.map_err(CliError::failed)?;
         let address = listening.address();
         tracing::info!(address = %address, "the console listens");
-        serve(parts, listening, metrics.clone());
+        let pages = ConsoleState::new(parts.store.clone(), context.config.admin_token.clone());
+        serve(parts, listening, metrics.clone(), Some(scimfleet_console::router(pages)));
         Some(address)
     } else {
         None
@@ -78,13 +80,17 @@ pub(crate) async fn start(
     if let Some(listen) = context.config.metrics.listen {
         let listening = health::bind(listen).await.map_err(CliError::failed)?;
         tracing::info!(address = %listening.address(), "metrics and health are served");
-        serve(parts, listening, metrics);
+        serve(parts, listening, metrics, None);
     }
     Ok(console)
 }
 
-fn serve(parts: &Parts, listening: Listening, metrics: Metrics) {
-    let router = health::router(parts.checks(), metrics);
+fn serve(parts: &Parts, listening: Listening, metrics: Metrics, pages: Option<Router>) {
+    let health = health::router(parts.checks(), metrics);
+    let router = match pages {
+        Some(pages) => health.merge(pages),
+        None => health,
+    };
     let drain = parts.drain.clone();
     parts.drain.spawn(async move {
         if let Err(error) = listening.serve(router, &drain).await {

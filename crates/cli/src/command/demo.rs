@@ -11,10 +11,10 @@ use scimfleet_core::{ProviderName, ResourceKind};
 use scimfleet_directory::import::{ImportOptions, import_file};
 use scimfleet_runtime::{Config, Drain, Exit, Metrics};
 use scimfleet_scheduler::open_run;
-use scimfleet_store::Store;
+use scimfleet_store::{Store, TokenScope};
 use scimfleet_testkit::directory::SampleDirectory;
 use scimfleet_testkit::provider::{Behaviour, Running, ServiceProvider};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::args::DemoArgs;
@@ -59,7 +59,9 @@ pub(crate) async fn run(context: Context, args: DemoArgs) -> Result<Exit, CliErr
     }
     if !args.once && !drain.is_begun() {
         if let Some(address) = console {
-            say(&context, &format!("\nDashboard: http://{address}/   (Ctrl-C ends the demo)"));
+            let (_, token) = store.create_token("demo", TokenScope::Admin).await?;
+            let token = token.expose_secret();
+            say(&context, &format!("\nDashboard: http://{address}/   sign in with {token}   (Ctrl-C ends the demo)"));
         }
         drain.begun().await;
     }
