@@ -1,7 +1,7 @@
 """A stranger at the broker.
 
 spy PREFIX PROVIDER... FILE   copies of every task published for these providers, one body a line, until stdin closes
-publish PREFIX BODY           one job, as any client would
+publish PREFIX KEY BODY       one message, as any client would
 dead PREFIX                   the dead letters' reasons, one a line
 """
 import json
@@ -42,10 +42,10 @@ def spy(prefix, *rest):
     at.start_consuming()
 
 
-def publish(prefix, body):
+def publish(prefix, key, body):
     _, at = channel()
     at.confirm_delivery()
-    at.basic_publish(prefix, "jobs", body.encode(), mandatory=True)
+    at.basic_publish(prefix, key, body.encode(), mandatory=True)
 
 
 def dead(prefix):

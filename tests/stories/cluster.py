@@ -156,14 +156,17 @@ def jobs():
     runs = lambda: [run for run in scimfleet("runs", "list", "--provider", "strict")["runs"]
                     if run["state"] == "completed"]
     before = len(runs())
-    amqp("publish", PREFIX, '{"v":1,"job":"sync","provider":"strict"}')
+    amqp("publish", PREFIX, "jobs", '{"v":1,"job":"sync","provider":"strict"}')
     until(lambda: len(runs()) == before + 1, 60, "a job from a stranger opens a run")
-    amqp("publish", PREFIX, '{"v":1,"job":"dance"}')
-    amqp("publish", PREFIX, '{"v":1,"job":"sync_object","provider":"strict","object":"nobody"}')
-    until(lambda: len(scimfleet("dead", "list")["dead"]) == 2, 30, "malformed and impossible jobs are dead-lettered")
+    amqp("publish", PREFIX, "jobs", '{"v":1,"job":"dance"}')
+    amqp("publish", PREFIX, "jobs", '{"v":1,"job":"sync_object","provider":"strict","object":"nobody"}')
+    amqp("publish", PREFIX, "strict.sync", '{"v":9,"task":"from the future"}')
+    until(lambda: len(scimfleet("dead", "list")["dead"]) == 3, 30, "what nobody can work on is dead-lettered")
     reasons = amqp("dead", PREFIX).splitlines()
-    check(any("dance" in reason for reason in reasons) and any("nobody" in reason for reason in reasons),
+    check(all(any(word in reason for reason in reasons) for word in ("dance", "nobody", "unknown task version 9")),
           f"with their reasons: {reasons}")
+    amqp("publish", PREFIX, "jobs", '{"v":1,"job":"sync_object","provider":"strict","object":"g-0054"}')
+    until(lambda: len(scimfleet("dead", "list")["dead"]) == 3, 30, "a job for one object is taken")
 
 
 def killed(servers):

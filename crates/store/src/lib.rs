@@ -36,7 +36,7 @@ pub use lease::Lease;
 pub use leavers::Leaver;
 pub use link::claim::ClaimedLink;
 pub use link::read::{LinkCounts, LinkRow, Share};
-pub use link::record::{LinkResult, MembershipChange, Recorded, TaskRecord};
+pub use link::record::{LinkResult, MembershipChange, Recorded, Released, TaskRecord};
 pub use link::verdict::{Verdict, Wanted};
 pub use log::{LogEntry, LogRow};
 pub use provider::{MappingRow, ProviderChange, ProviderRow};

@@ -72,11 +72,24 @@ pub struct MembershipChange {
     pub remote_id: Option<RemoteId>,
 }
 
+/// A link that is given back as it was: nothing was owed, or nothing was begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Released {
+    /// The object.
+    pub resource_id: ResourceId,
+    /// Our token.
+    pub fencing: i64,
+    /// The run that counted it.
+    pub last_run: Option<RunId>,
+}
+
 /// Everything that a task leaves behind.
 #[derive(Debug, Clone, Default)]
 pub struct TaskRecord {
     /// Links.
     pub results: Vec<LinkResult>,
+    /// Links that are given back as they were.
+    pub released: Vec<Released>,
     /// Members sent and removed.
     pub memberships: Vec<MembershipChange>,
     /// Groups that are gone there: none of their members is there any more.
@@ -148,6 +161,7 @@ impl Store {
             Lock::Arriving(provider).take(&mut tx, dialect).await?;
         }
         let mut recorded = update_links(&mut tx, dialect, provider, &record.results, now).await?;
+        release_links(&mut tx, dialect, provider, &record.released).await?;
         empty_groups(&mut tx, dialect, provider, &record.emptied).await?;
         write_memberships(&mut tx, dialect, provider, &record.memberships, &recorded.stale).await?;
         let there = wait_for(&mut tx, dialect, provider, &record.waits).await?;
@@ -205,6 +219,25 @@ async fn update_links(
         results.iter().map(|result| &result.resource_id).filter(|id| !current.contains(*id)).cloned().collect();
     mark_again(tx, dialect, provider, &recorded.stale).await?;
     Ok(recorded)
+}
+
+async fn release_links(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    provider: ProviderId,
+    released: &[Released],
+) -> Result<(), StoreError> {
+    if released.is_empty() {
+        return Ok(());
+    }
+    let batch = dialect.batch(2, &[Column::Text("resource_id"), Column::Int("fencing"), Column::Text("last_run")]);
+    let sql = statement(format!(
+        "UPDATE links SET lease_holder = NULL, lease_until = 0, queued_at = NULL, \
+         last_run = COALESCE(b.last_run, links.last_run) FROM {batch} \
+         WHERE links.provider_id = $1 AND links.resource_id = b.resource_id AND links.fencing = b.fencing"
+    ));
+    sqlx::query(sql).bind(provider.to_string()).bind(json(released)).execute(tx).await?;
+    Ok(())
 }
 
 async fn mark_again(

@@ -56,6 +56,8 @@ pub(crate) struct Attempt {
     pub(crate) sent_members: Vec<MembershipChange>,
     pub(crate) waits_for: Vec<ResourceId>,
     pub(crate) arrived: bool,
+    /// Nothing was owed: its link is given back as it was.
+    pub(crate) untouched: bool,
     /// A group that is gone: the provider holds none of its members any more.
     pub(crate) emptied: bool,
 }
@@ -83,6 +85,7 @@ impl Attempt {
             sent_members: Vec::new(),
             waits_for: Vec::new(),
             arrived: false,
+            untouched: false,
             emptied: false,
         }
     }
@@ -118,6 +121,12 @@ impl Attempt {
     /// Whether somebody began a write and nobody knows what became of it.
     pub(crate) fn has_open_intent(&self) -> bool {
         self.link.intent.is_some()
+    }
+
+    /// Nothing was owed, or nothing was begun: the link stays as it is, its words and its reason included.
+    pub(crate) fn leaves_link_as_it_was(&self) -> bool {
+        let begun = !matches!(self.outcome, None | Some(Outcome::NotBegun));
+        self.untouched || !begun && self.log.is_empty() && !self.arrived
     }
 
     /// What was sent is what the provider holds now.

@@ -210,6 +210,7 @@ impl Session<'_> {
         for attempt in attempts.iter_mut() {
             if !attempt.link.dirty && !attempt.has_open_intent() && self.task.cause != Cause::Job {
                 attempt.outcome = Some(Outcome::Unchanged);
+                attempt.untouched = true;
             }
         }
         self.desire(attempts).await?;

@@ -6,7 +6,7 @@ use scimfleet_core::retry::{ATTEMPTS_MAX, Class, back_off};
 use scimfleet_core::state::{LinkState, ParkReason};
 use scimfleet_core::{ResourceId, ResourceKind};
 use scimfleet_runtime::metrics::{CHANGE_LATENCY_SECONDS, OPERATIONS_TOTAL};
-use scimfleet_store::{Counts, LinkResult, Recorded, StoreError, TaskClose, TaskRecord, Wanted};
+use scimfleet_store::{Counts, LinkResult, Recorded, Released, StoreError, TaskClose, TaskRecord, Wanted};
 
 use super::Session;
 use super::attempt::Attempt;
@@ -36,6 +36,14 @@ impl Session<'_> {
                 later = Some(later.map_or(due, |known| known.min(due)));
             }
             self.count(attempt, &mut counts);
+            if attempt.leaves_link_as_it_was() {
+                record.released.push(Released {
+                    resource_id: attempt.id().clone(),
+                    fencing: attempt.link.fencing,
+                    last_run: result.last_run,
+                });
+                continue;
+            }
             record.results.push(result);
             if attempt.emptied {
                 record.emptied.push(attempt.id().clone());
@@ -75,6 +83,7 @@ impl Session<'_> {
             let of = |id: &ResourceId| *id == result.resource_id;
             let mut single = TaskRecord {
                 results: vec![result.clone()],
+                released: Vec::new(),
                 memberships: record.memberships.iter().filter(|one| of(&one.group_id)).cloned().collect(),
                 emptied: record.emptied.iter().filter(|id| of(id)).cloned().collect(),
                 waits: record.waits.iter().filter(|(waiting, _)| of(waiting)).cloned().collect(),
@@ -94,9 +103,8 @@ impl Session<'_> {
             all.woken.extend(done.woken);
             all.stale.extend(done.stale);
         }
-        if let Some(close) = &record.close {
-            self.worker.store.close_run_task(close).await?;
-        }
+        let rest = TaskRecord { released: record.released, close: record.close, ..TaskRecord::default() };
+        self.worker.store.record(provider, &rest).await?;
         Ok(all)
     }
 
