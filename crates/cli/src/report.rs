@@ -57,6 +57,7 @@ impl RunReport {
         // What stands at the end counts, not how often a task met it.
         objects.insert("parked".to_owned(), standing(LinkState::Parked));
         objects.insert("waiting".to_owned(), standing(LinkState::Waiting));
+        objects.insert("failed".to_owned(), standing(LinkState::Retrying));
         objects.insert("held".to_owned(), store.count_held(run.provider_id).await?);
         let began = run.started_at_ms.unwrap_or(run.created_at_ms);
         Ok(Self {
