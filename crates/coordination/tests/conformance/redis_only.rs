@@ -21,8 +21,11 @@ struct Cable {
 impl Cable {
     async fn lay() -> Self {
         let url = redis_url();
-        let (scheme, address) = url.rsplit_once(['@', '/']).unwrap();
-        let target = address.split('/').next().unwrap().to_owned();
+        // scheme://user:password@host:port/database
+        let (scheme, rest) = url.split_once("://").unwrap();
+        let (authority, database) = rest.split_once('/').unwrap_or((rest, "0"));
+        let (account, target) = authority.rsplit_once('@').map_or(("", authority), |(account, host)| (account, host));
+        let (target, at) = (target.to_owned(), if account.is_empty() { "" } else { "@" });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap();
         let (plugged, state) = watch::channel(true);
@@ -31,8 +34,7 @@ impl Cable {
                 tokio::spawn(carry(stream, target.clone(), state.clone()));
             }
         });
-        let separator = if scheme.ends_with('/') { "/" } else { "@" };
-        Self { url: format!("{scheme}{separator}{own}"), plugged }
+        Self { url: format!("{scheme}://{account}{at}{own}/{database}"), plugged }
     }
 
     fn cut(&self) {
