@@ -1,0 +1,62 @@
+//! What a task learns about its provider: that it asks to wait, that it is down, how it wants to be
+//! spoken to. Said once here, so that other tasks and other workers know.
+
+use std::time::Duration;
+
+use scimfleet_core::profile::Update;
+use scimfleet_core::retry::Class;
+use scimfleet_core::state::{ProviderState, RunState};
+use scimfleet_runtime::metrics::THROTTLED_TOTAL;
+
+use super::{Session, TaskError, run_error};
+
+impl Session<'_> {
+    pub(crate) fn note_throttled(&self, wait: Duration) {
+        if let Ok(mut throttled) = self.throttled.lock() {
+            *throttled = Some(throttled.map_or(wait, |known| known.max(wait)));
+        }
+        metrics::counter!(THROTTLED_TOTAL, "provider" => self.provider.row.name().to_string()).increment(1);
+    }
+
+    pub(crate) fn note_failure(&self, class: Class, words: &str) {
+        if let Some(trip) = self.health.failed(class)
+            && let Ok(mut tripped) = self.tripped.lock()
+        {
+            *tripped = Some((trip, words.to_owned()));
+        }
+    }
+
+    /// Remembers how the provider wants updates; the profile follows at the next task.
+    pub(crate) async fn remember_update(&self, update: Update) {
+        let value = serde_json::Value::from(update.as_str());
+        if let Err(error) = self.worker.store.remember(self.provider.row.id, "update", &value).await {
+            tracing::debug!(error = %error, "the update method could not be remembered");
+        }
+    }
+
+    /// The provider took a deleted member out of its groups by itself: nobody needs to be taken out again.
+    pub(crate) async fn remember_delete_leaves_groups(&self) {
+        let value = serde_json::Value::Bool(true);
+        if let Err(error) = self.worker.store.remember(self.provider.row.id, "delete_leaves_groups", &value).await {
+            tracing::debug!(error = %error, "what the provider does by itself could not be remembered");
+        }
+    }
+
+    /// Sets the provider aside when it is down, and fails the run that met it.
+    pub(crate) async fn open_breaker(&self) -> Result<(), TaskError> {
+        let throttled = self.throttled.lock().ok().and_then(|wait| *wait);
+        if let Some(wait) = throttled {
+            self.worker.coordination.close_gate(self.provider.row.name(), wait).await;
+        }
+        let Some((trip, words)) = self.tripped.lock().ok().and_then(|mut tripped| tripped.take()) else {
+            return Ok(());
+        };
+        let store = &self.worker.store;
+        tracing::warn!(provider = %self.provider.row.name(), reason = words, "the provider is degraded");
+        store.set_provider_state(self.provider.row.id, ProviderState::Degraded, Some(&words)).await?;
+        if let Some(run) = self.task.run {
+            store.end_run(run, RunState::Failed, Some(&run_error(trip.code(), &words))).await?;
+        }
+        Ok(())
+    }
+}
