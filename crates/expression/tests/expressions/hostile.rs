@@ -76,7 +76,9 @@ async fn deep_recursion_and_nesting_cost_one_object() {
 #[tokio::test]
 async fn results_that_are_too_large_or_not_json_are_refused() {
     check("return {'x': 'a' * 2000000}", &[ErrorKind::OutputTooLarge]).await;
-    check("return {str(i): i for i in range(200000)}", &[ErrorKind::OutputTooLarge, ErrorKind::Timeout]).await;
+    // Which limit it meets first depends on how much the child held before.
+    let large = [ErrorKind::OutputTooLarge, ErrorKind::Timeout, ErrorKind::Memory];
+    check("return {str(i): i for i in range(200000)}", &large).await;
     check("return {'x': {1, 2}}", &[ErrorKind::Unsendable]).await;
     check("return {'x': [1e999]}", &[ErrorKind::Unsendable]).await;
     check("return {'x': {1: 2}}", &[ErrorKind::Unsendable]).await;
