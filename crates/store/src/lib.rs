@@ -6,6 +6,7 @@
 
 mod clock;
 mod connect;
+mod console;
 mod directory;
 mod error;
 mod hold;
@@ -25,6 +26,7 @@ mod sql;
 mod token;
 
 pub use connect::{Store, StoreOptions};
+pub use console::{Glance, MinuteCount, ParkedGroup};
 pub use directory::group::{MemberRow, MembershipDelta};
 pub use directory::import::{Imported, IncomingResource, Rejection};
 pub use directory::joining::GroupsSet;
