@@ -32,6 +32,8 @@ pub use directory::import::{Imported, IncomingResource, Rejection};
 pub use directory::joining::GroupsSet;
 pub use directory::read::{GroupRow, ResourceRow};
 pub use directory::reference::Referee;
+pub use directory::search::{Compare, Condition, GroupMember, Selection, SortKey};
+pub use directory::write::{Edit, MemberEdit, NewResource, WriteError};
 pub use error::StoreError;
 pub use hold::{HoldItem, HoldRow};
 pub use lease::Lease;

@@ -15,7 +15,7 @@ use super::path::{is_core_urn, is_urn, member};
 use super::resource::{Document, ResourceKind};
 use super::schema::{Attribute, AttributeType, Mutability, SchemaSet};
 
-pub use members::MemberEdit;
+pub use members::{MemberEdit, member_ids};
 
 /// Steps in one PATCH: what a directory sends for ten thousand members one by one still fits, and each step
 /// walks the values of its attribute.

@@ -48,7 +48,8 @@ fn read_list(op: PatchOp, path: &AttrPath, value: Option<Value>) -> Result<Membe
     if value.is_none() && op != PatchOp::Remove {
         return Err(PatchError::value(path, "`add` and `replace` need a `value`"));
     }
-    let ids = ids_of(value.unwrap_or(Value::Null)).ok_or_else(|| PatchError::value(path, "members with a `value`"))?;
+    let ids =
+        member_ids(value.unwrap_or(Value::Null)).ok_or_else(|| PatchError::value(path, "members with a `value`"))?;
     Ok(match op {
         PatchOp::Add => MemberEdit::Add(ids),
         PatchOp::Replace => MemberEdit::Replace(ids),
@@ -59,7 +60,7 @@ fn read_list(op: PatchOp, path: &AttrPath, value: Option<Value>) -> Result<Membe
 }
 
 /// The ids in a list of members, of `{"value": id}` or plain texts; one alone counts as a list of one.
-pub(crate) fn ids_of(value: Value) -> Option<Vec<String>> {
+pub fn member_ids(value: Value) -> Option<Vec<String>> {
     let items = match value {
         Value::Null => Vec::new(),
         Value::Array(items) => items,
