@@ -53,9 +53,9 @@ pub struct HoldRow {
 /// A hold that nobody decided upon expires after this long (R29).
 const EXPIRES_AFTER_MS: i64 = 7 * 24 * 3600 * 1000;
 
-const COLUMNS: &str = "id, provider_id, run_id, state, reason, items, created_at, decided_at, decided_by";
+pub(crate) const COLUMNS: &str = "id, provider_id, run_id, state, reason, items, created_at, decided_at, decided_by";
 
-fn hold_row(row: &AnyRow) -> Result<HoldRow, StoreError> {
+pub(crate) fn hold_row(row: &AnyRow) -> Result<HoldRow, StoreError> {
     Ok(HoldRow {
         id: row.try_get("id")?,
         provider_id: word(row, "holds", "provider_id")?,

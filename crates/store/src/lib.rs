@@ -6,6 +6,7 @@
 
 mod clock;
 mod connect;
+mod console;
 mod directory;
 mod error;
 mod hold;
@@ -25,11 +26,14 @@ mod sql;
 mod token;
 
 pub use connect::{Store, StoreOptions};
+pub use console::{Glance, MinuteCount, ParkedGroup};
 pub use directory::group::{MemberRow, MembershipDelta};
 pub use directory::import::{Imported, IncomingResource, Rejection};
 pub use directory::joining::GroupsSet;
 pub use directory::read::{GroupRow, ResourceRow};
 pub use directory::reference::Referee;
+pub use directory::search::{Compare, Condition, GroupMember, Selection, SortKey};
+pub use directory::write::{Edit, MemberEdit, NewResource, WriteError};
 pub use error::StoreError;
 pub use hold::{HoldItem, HoldRow};
 pub use lease::Lease;

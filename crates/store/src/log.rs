@@ -3,6 +3,7 @@
 
 use scimfleet_core::{ProviderId, RemoteId, ResourceId, ResourceKind};
 use serde::Serialize;
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 use uuid::Uuid;
 
@@ -114,6 +115,22 @@ pub(crate) async fn write_log(
     Ok(())
 }
 
+pub(crate) fn log_row(row: &AnyRow) -> Result<LogRow, StoreError> {
+    Ok(LogRow {
+        at_ms: row.try_get("at")?,
+        provider_id: word(row, "provisioning_log", "provider_id")?,
+        resource_id: word(row, "provisioning_log", "resource_id")?,
+        operation: row.try_get("operation")?,
+        outcome: row.try_get("outcome")?,
+        remote_id: optional_word(row, "provisioning_log", "remote_id")?,
+        attributes: row.try_get("attributes")?,
+        status: row.try_get("status")?,
+        detail: row.try_get("detail")?,
+        cause: row.try_get("cause")?,
+        duration_ms: row.try_get("duration_ms")?,
+    })
+}
+
 impl Store {
     /// The last writes about one object, newest first; at one provider if given.
     pub async fn log_of(
@@ -131,23 +148,7 @@ impl Store {
             .bind(limit)
             .fetch_all(self.read())
             .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(LogRow {
-                    at_ms: row.try_get("at")?,
-                    provider_id: word(row, "provisioning_log", "provider_id")?,
-                    resource_id: word(row, "provisioning_log", "resource_id")?,
-                    operation: row.try_get("operation")?,
-                    outcome: row.try_get("outcome")?,
-                    remote_id: optional_word(row, "provisioning_log", "remote_id")?,
-                    attributes: row.try_get("attributes")?,
-                    status: row.try_get("status")?,
-                    detail: row.try_get("detail")?,
-                    cause: row.try_get("cause")?,
-                    duration_ms: row.try_get("duration_ms")?,
-                })
-            })
-            .collect()
+        rows.iter().map(log_row).collect()
     }
 
     /// How many writes a provider was sent, ever.

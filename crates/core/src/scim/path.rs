@@ -164,7 +164,7 @@ pub fn is_urn(text: &str) -> bool {
 }
 
 /// Whether `urn` is in the name space of the core schemas, which no extension may use.
-pub(crate) fn is_core_urn(urn: &str) -> bool {
+pub fn is_core_urn(urn: &str) -> bool {
     const CORE: &str = "urn:ietf:params:scim:schemas:core:";
     urn.get(..CORE.len()).is_some_and(|head| head.eq_ignore_ascii_case(CORE))
 }

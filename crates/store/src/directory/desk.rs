@@ -316,7 +316,7 @@ impl Known {
     }
 }
 
-fn new_resource_id() -> ResourceId {
+pub(crate) fn new_resource_id() -> ResourceId {
     let text = uuid::Uuid::now_v7().to_string();
     #[expect(clippy::expect_used, reason = "a hyphenated UUID is 36 visible ASCII characters")]
     ResourceId::parse(text).expect("a UUID is a resource id")

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use scimfleet_core::directory::Identity;
 use scimfleet_core::scim::resource::{Document, fold};
 use scimfleet_core::{ResourceId, ResourceKind};
 use serde::Serialize;
@@ -51,7 +52,7 @@ pub enum Imported {
 pub struct Rejection(pub String);
 
 #[derive(Serialize)]
-struct NewRow<'a> {
+pub(crate) struct NewRow<'a> {
     id: &'a ResourceId,
     kind: ResourceKind,
     external_id: Option<&'a str>,
@@ -94,23 +95,56 @@ impl Store {
     pub async fn delete_resources(&self, ids: &[ResourceId]) -> Result<u64, StoreError> {
         let mut tx = self.begin().await?;
         Lock::Directory.take(&mut tx, self.dialect()).await?;
-        let now = self.now_ms();
-        let texts = self.dialect().texts(1);
-        let sql = statement(format!(
-            "UPDATE resources SET deleted_at = $2, updated_at = $2, generation = generation + 1 \
-             WHERE deleted_at IS NULL AND id IN (SELECT b.id FROM {texts}) RETURNING id, kind"
-        ));
-        let rows = sqlx::query(sql).bind(json(ids)).bind(now).fetch_all(&mut *tx).await?;
-        let mut changes = forget(&mut tx, self.dialect(), ids).await?;
-        for row in &rows {
-            let id = crate::sql::word(row, "resources", "id")?;
-            changes.push(Change::new(id, crate::sql::word(row, "resources", "kind")?, "deleted"));
-        }
-        write_outbox(&mut tx, self.dialect(), &changes, now).await?;
+        let deleted = delete_within(&mut tx, self.dialect(), ids, self.now_ms()).await?;
         tx.commit().await?;
         self.fire(Signal::Outbox).await?;
-        Ok(rows.len() as u64)
+        Ok(deleted)
     }
+}
+
+/// Deletes within a transaction that holds the directory's lock; returns how many. The groups that lost a
+/// member are other versions of themselves from then on.
+pub(crate) async fn delete_within(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    ids: &[ResourceId],
+    now: i64,
+) -> Result<u64, StoreError> {
+    let texts = dialect.texts(1);
+    let sql = statement(format!(
+        "UPDATE resources SET deleted_at = $2, updated_at = $2, generation = generation + 1 \
+         WHERE deleted_at IS NULL AND id IN (SELECT b.id FROM {texts}) RETURNING id, kind"
+    ));
+    let rows = sqlx::query(sql).bind(json(ids)).bind(now).fetch_all(&mut *tx).await?;
+    let mut changes = forget(tx, dialect, ids).await?;
+    let groups: Vec<&ResourceId> = changes.iter().map(Change::resource).collect();
+    bump(tx, dialect, &groups, now).await?;
+    for row in &rows {
+        let id = crate::sql::word(row, "resources", "id")?;
+        changes.push(Change::new(id, crate::sql::word(row, "resources", "kind")?, "deleted"));
+    }
+    write_outbox(tx, dialect, &changes, now).await?;
+    Ok(rows.len() as u64)
+}
+
+/// Makes live resources other versions of themselves: their members changed, which are no part of their
+/// documents (R1).
+pub(crate) async fn bump(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    ids: &[&ResourceId],
+    now: i64,
+) -> Result<(), StoreError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let texts = dialect.texts(1);
+    let sql = statement(format!(
+        "UPDATE resources SET updated_at = $2, generation = generation + 1 \
+         WHERE deleted_at IS NULL AND id IN (SELECT b.id FROM {texts})"
+    ));
+    sqlx::query(sql).bind(json(ids)).bind(now).execute(tx).await?;
+    Ok(())
 }
 
 /// Writes a batch within a transaction that holds the directory's lock.
@@ -213,6 +247,17 @@ async fn write_rows(
         sqlx::query(sql).bind(json(&existing)).execute(&mut *tx).await?;
     }
     let rows: Vec<NewRow<'_>> = touched.iter().filter_map(|known| NewRow::of(known)).collect();
+    put_rows(tx, dialect, source, &rows, now).await
+}
+
+/// Inserts rows, or puts them in the place of those with the same id, tombstones included.
+pub(crate) async fn put_rows(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    source: &str,
+    rows: &[NewRow<'_>],
+    now: i64,
+) -> Result<(), StoreError> {
     let batch = dialect.batch(1, &NEW_ROW);
     let sql = statement(format!(
         "INSERT INTO resources (id, kind, external_id, name_key, active, service_account, document, source, \
@@ -224,21 +269,25 @@ async fn write_rows(
          source = excluded.source, generation = resources.generation + 1, updated_at = excluded.updated_at, \
          deleted_at = NULL"
     ));
-    sqlx::query(sql).bind(json(&rows)).bind(source).bind(now).execute(tx).await?;
+    sqlx::query(sql).bind(json(rows)).bind(source).bind(now).execute(tx).await?;
     Ok(())
 }
 
 impl<'a> NewRow<'a> {
     fn of(known: &'a Known) -> Option<Self> {
         let identity = known.identity.as_ref()?;
-        Some(Self {
-            id: &known.row.id,
-            kind: known.row.kind,
+        Some(Self::new(&known.row.id, known.row.kind, identity, &known.row.document))
+    }
+
+    pub(crate) fn new(id: &'a ResourceId, kind: ResourceKind, identity: &'a Identity, document: &Document) -> Self {
+        Self {
+            id,
+            kind,
             external_id: identity.external_id.as_deref(),
             name_key: &identity.name_key,
             active: i64::from(identity.active),
             service_account: i64::from(identity.service_account),
-            document: json(&known.row.document),
-        })
+            document: json(document),
+        }
     }
 }

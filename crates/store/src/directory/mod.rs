@@ -8,3 +8,5 @@ pub(crate) mod joining;
 pub(crate) mod membership;
 pub(crate) mod read;
 pub(crate) mod reference;
+pub(crate) mod search;
+pub(crate) mod write;

@@ -52,7 +52,7 @@ pub struct GroupRow {
     pub group: ResourceRow,
 }
 
-const COLUMNS: &str = "r.id, r.kind, r.external_id, r.active, r.service_account, r.document, r.source, \
+pub(crate) const COLUMNS: &str = "r.id, r.kind, r.external_id, r.active, r.service_account, r.document, r.source, \
      r.generation, r.created_at, r.updated_at, r.deleted_at";
 
 pub(crate) fn resource_row(row: &AnyRow) -> Result<ResourceRow, StoreError> {

@@ -58,10 +58,10 @@ pub struct LinkCounts {
     pub owned: u64,
 }
 
-const COLUMNS: &str = "provider_id, resource_id, kind, wanted, state, park_reason, remote_id, ownership, sent_digest, \
+pub(crate) const COLUMNS: &str = "provider_id, resource_id, kind, wanted, state, park_reason, remote_id, ownership, sent_digest, \
      sent_document, dirty, attempts, due_at, last_error, updated_at";
 
-fn link_row(row: &AnyRow) -> Result<LinkRow, StoreError> {
+pub(crate) fn link_row(row: &AnyRow) -> Result<LinkRow, StoreError> {
     Ok(LinkRow {
         provider_id: word(row, "links", "provider_id")?,
         resource_id: word(row, "links", "resource_id")?,

@@ -56,10 +56,10 @@ pub struct RunTaskRow {
     pub worker: Option<String>,
 }
 
-const COLUMNS: &str = "id, provider_id, kind, state, cause, open_tasks, untasked, listings, error, created_at, \
+pub(crate) const COLUMNS: &str = "id, provider_id, kind, state, cause, open_tasks, untasked, listings, error, created_at, \
      started_at, finished_at";
 
-fn run_row(row: &AnyRow) -> Result<RunRow, StoreError> {
+pub(crate) fn run_row(row: &AnyRow) -> Result<RunRow, StoreError> {
     let error: Option<String> = row.try_get("error")?;
     Ok(RunRow {
         id: word(row, "runs", "id")?,
