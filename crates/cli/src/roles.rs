@@ -71,7 +71,9 @@ pub(crate) async fn start(
         let listening = health::bind(context.config.console.listen).await.map_err(CliError::failed)?;
         let address = listening.address();
         tracing::info!(address = %address, "the console listens");
-        let pages = ConsoleState::new(parts.store.clone(), context.config.admin_token.clone());
+        let pages = ConsoleState::new(parts.store.clone(), context.config.admin_token.clone())
+            .with_cluster(parts.queue.clone(), parts.coordination.clone())
+            .until(drain);
         serve(parts, listening, metrics.clone(), Some(scimfleet_console::router(pages)));
         Some(address)
     } else {

@@ -1,9 +1,21 @@
-//! The operators' page: server-rendered, read-only, signed in with an admin token. It shows what the store
-//! records, in the words of the states, and changes nothing.
+//! What operators see and use: the admin API under `/api/v1` and the dashboard under `/`, both opened by an
+//! admin token. It shows what the store records, in the words of the states, and records what a person
+//! decides; it never sends anything to a provider itself, and never shows a secret.
 
+mod access;
+mod api;
 mod error;
+mod grid;
+mod history;
+mod levers;
+mod live;
+mod objects;
+mod overview;
 mod pages;
 mod session;
+mod settings;
+mod throttle;
+mod times;
 
 use std::sync::Arc;
 
@@ -11,43 +23,76 @@ pub use axum::Router;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use scimfleet_core::ports::{Coordination, Queue};
+use scimfleet_runtime::Drain;
 use scimfleet_store::Store;
 use secrecy::SecretString;
 
+use crate::live::Viewers;
+use crate::overview::OverviewCache;
 use crate::session::Sessions;
+use crate::throttle::Throttle;
 
-/// Nothing but our own style sheet, no script at all, no frame around us.
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// Our own style sheet and script, requests to ourselves, nothing inline, no frame around us.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// What the pages stand on.
+/// What the pages and the API stand on.
 #[derive(Clone)]
 pub struct ConsoleState {
     pub(crate) store: Store,
     /// `SCIMFLEET_ADMIN_TOKEN`, beside the stored tokens of scope `admin`.
     pub(crate) admin_token: Option<SecretString>,
+    pub(crate) cluster: Option<Cluster>,
+    /// Live pages end when it begins.
+    pub(crate) drain: Drain,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) throttle: Arc<Throttle>,
+    pub(crate) overview: Arc<OverviewCache>,
+    pub(crate) viewers: Arc<Viewers>,
+}
+
+/// The broker and the coordination service.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) coordination: Arc<dyn Coordination>,
 }
 
 impl ConsoleState {
-    /// Pages over this store.
+    /// Pages and API over this store. Without [`Self::with_cluster`] nothing is shown of queues and workers.
     pub fn new(store: Store, admin_token: Option<SecretString>) -> Self {
-        Self { store, admin_token, sessions: Arc::default() }
+        Self {
+            store,
+            admin_token,
+            cluster: None,
+            drain: Drain::default(),
+            sessions: Arc::default(),
+            throttle: Arc::default(),
+            overview: Arc::default(),
+            viewers: Arc::default(),
+        }
+    }
+
+    /// Shows queues, dead letters and workers too, and can ask for the sync of a single object.
+    #[must_use]
+    pub fn with_cluster(mut self, queue: Arc<dyn Queue>, coordination: Arc<dyn Coordination>) -> Self {
+        self.cluster = Some(Cluster { queue, coordination });
+        self
+    }
+
+    /// Live pages end when `drain` begins, so that they do not hold the process.
+    #[must_use]
+    pub fn until(mut self, drain: &Drain) -> Self {
+        self.drain = drain.clone();
+        self
     }
 }
 
-/// The routes of the dashboard.
+/// The routes of the dashboard and of the admin API.
 pub fn router(state: ConsoleState) -> Router {
-    Router::new()
-        .route("/", get(pages::overview))
-        .route("/runs/{id}", get(pages::run))
-        .route("/objects", get(pages::objects))
-        .route("/sign-in", get(pages::sign_in_form).post(pages::sign_in))
-        .route("/sign-out", post(pages::sign_out))
-        .route("/style.css", get(pages::style))
-        .layer(middleware::from_fn(guard_headers))
-        .with_state(state)
+    let dashboard = pages::routes().layer(middleware::from_fn(guard_headers)).with_state(state.clone());
+    dashboard.nest("/api/v1", api::router(state))
 }
 
 async fn guard_headers(request: axum::extract::Request, next: Next) -> Response {
@@ -56,7 +101,7 @@ async fn guard_headers(request: axum::extract::Request, next: Next) -> Response 
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use scimfleet_core::scim::resource::fold;
-use scimfleet_core::state::{HoldState, LinkState, ParkReason};
-use scimfleet_core::{ProviderId, ResourceId, ResourceKind, RunId};
+use scimfleet_core::state::{HoldState, LinkState, ParkReason, RunState};
+use scimfleet_core::{ProviderId, ResourceId, ResourceKind, RunId, TaskId};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -15,8 +15,10 @@ use crate::error::StoreError;
 use crate::hold::{COLUMNS as HOLD_COLUMNS, HoldRow, hold_row};
 use crate::link::read::{COLUMNS as LINK_COLUMNS, LinkRow, link_row};
 use crate::log::{LogRow, log_row};
+use crate::run::Counts;
 use crate::run::read::{COLUMNS as RUN_COLUMNS, RunRow, run_row};
-use crate::sql::{optional_word, statement, word};
+use crate::run::task::read_counts;
+use crate::sql::{document, optional_word, statement, word};
 
 /// A provider's links at a glance.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,6 +60,31 @@ pub struct MinuteCount {
 const RESOURCE_COLUMNS: &str = "r.id, r.kind, r.external_id, r.active, r.service_account, r.document, r.source, \
      r.generation, r.created_at, r.updated_at, r.deleted_at";
 
+/// A task of a run, as a cell of its grid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunCell {
+    /// Its id.
+    pub id: TaskId,
+    /// Its phase.
+    pub phase: RunState,
+    /// What kind of objects.
+    pub kind: ResourceKind,
+    /// `open`, `done` or `dropped`.
+    pub state: String,
+    /// Objects in it.
+    pub objects: i64,
+    /// What it did.
+    pub counts: Counts,
+    /// Who did it.
+    pub worker: Option<String>,
+    /// How often it was handed on.
+    pub tries: i64,
+    /// Milliseconds since 1970.
+    pub created_at_ms: i64,
+    /// Milliseconds since 1970.
+    pub finished_at_ms: Option<i64>,
+}
+
 impl Store {
     /// A provider's links at a glance, in one pass over them.
     pub async fn glance(&self, provider: ProviderId) -> Result<Glance, StoreError> {
@@ -95,6 +122,20 @@ impl Store {
             .fetch_all(self.read())
             .await?;
         rows.iter().map(run_row).collect()
+    }
+
+    /// A run's tasks in the order of their making.
+    pub async fn run_cells(&self, run: RunId) -> Result<Vec<RunCell>, StoreError> {
+        let sql = "SELECT id, phase, kind, state, objects_n, counts, worker, tries, created_at, finished_at \
+             FROM run_tasks WHERE run_id = $1 ORDER BY created_at, id";
+        sqlx::query(sql).bind(run.to_string()).fetch_all(self.read()).await?.iter().map(run_cell).collect()
+    }
+
+    /// The objects of one task of a run.
+    pub async fn task_objects(&self, run: RunId, task: TaskId) -> Result<Option<Vec<ResourceId>>, StoreError> {
+        let sql = "SELECT objects FROM run_tasks WHERE id = $1 AND run_id = $2";
+        let row = sqlx::query(sql).bind(task.to_string()).bind(run.to_string()).fetch_optional(self.read()).await?;
+        row.map(|row| document(&row, "run_tasks", "objects")).transpose()
     }
 
     /// Holds, newest first, older than `before` if given; of one state if given.
@@ -239,6 +280,21 @@ impl Store {
         let row = query.fetch_optional(self.read()).await?;
         Ok(row.map(|row| optional_word(&row, "links", "held_by")).transpose()?.flatten())
     }
+}
+
+fn run_cell(row: &AnyRow) -> Result<RunCell, StoreError> {
+    Ok(RunCell {
+        id: word(row, "run_tasks", "id")?,
+        phase: word(row, "run_tasks", "phase")?,
+        kind: word(row, "run_tasks", "kind")?,
+        state: row.try_get("state")?,
+        objects: row.try_get("objects_n")?,
+        counts: read_counts(row)?,
+        worker: row.try_get("worker")?,
+        tries: row.try_get("tries")?,
+        created_at_ms: row.try_get("created_at")?,
+        finished_at_ms: row.try_get("finished_at")?,
+    })
 }
 
 fn minute_count(row: &AnyRow) -> Result<MinuteCount, StoreError> {

@@ -26,7 +26,7 @@ mod sql;
 mod token;
 
 pub use connect::{Store, StoreOptions};
-pub use console::{Glance, MinuteCount, ParkedGroup};
+pub use console::{Glance, MinuteCount, ParkedGroup, RunCell};
 pub use directory::group::{MemberRow, MembershipDelta};
 pub use directory::import::{Imported, IncomingResource, Rejection};
 pub use directory::joining::GroupsSet;

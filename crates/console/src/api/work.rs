@@ -1,0 +1,170 @@
+//! What does not go by itself: parked objects, leavers who still have access, dead letters; and who works.
+
+use axum::Json;
+use axum::extract::State;
+use scimfleet_core::ResourceId;
+use scimfleet_core::state::ParkReason;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::problem::{ApiError, Body, Params, Problem};
+use super::providers::provider;
+use super::runs::Names;
+use super::wire::{Count, Dead, LeaverLine, Limit, Link, List, Worker, limits, word};
+use crate::objects::{Named, named};
+use crate::{Cluster, ConsoleState};
+
+pub(super) fn routes() -> OpenApiRouter<ConsoleState> {
+    OpenApiRouter::new()
+        .routes(routes!(parked))
+        .routes(routes!(retry))
+        .routes(routes!(leavers))
+        .routes(routes!(workers))
+        .routes(routes!(dead_letters))
+        .routes(routes!(replay))
+        .routes(routes!(drop_letters))
+}
+
+fn cluster(state: &ConsoleState) -> Result<&Cluster, ApiError> {
+    state.cluster.as_ref().ok_or(ApiError::NoCluster)
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ParkedParams {
+    /// The provider.
+    provider: String,
+    /// `invalid`, `refused`, `conflict`, `exhausted` or `unsafe`.
+    reason: Option<String>,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// Rows of the page, 1 to 500; 100 if absent.
+    limit: Option<usize>,
+}
+
+/// Parked objects of a provider, by object id.
+#[utoipa::path(get, path = "/parked", tag = "objects", params(ParkedParams),
+    responses((status = 200, body = List<Link>), (status = 400, body = Problem), (status = 404, body = Problem)))]
+async fn parked(
+    State(state): State<ConsoleState>,
+    Params(params): Params<ParkedParams>,
+) -> Result<Json<List<Link>>, ApiError> {
+    let row = provider(&state.store, &params.provider).await?;
+    let (limit, one_more) = limits(params.limit)?;
+    let reason: Option<ParkReason> = word("reason", params.reason.as_ref())?;
+    let after: Option<ResourceId> = word("after", params.after.as_ref())?;
+    let rows = state.store.parked_after(row.id, reason, after.as_ref(), one_more).await?;
+    let rows = named(&state.store, rows).await?;
+    let key = |row: &Named| row.link.resource_id.to_string();
+    Ok(Json(List::cut(rows, limit, key, |row| Link::of(row.link, params.provider.clone(), Some(row.name)))))
+}
+
+/// Which parked objects get another chance.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RetryBody {
+    /// At this provider; at all if absent.
+    provider: Option<String>,
+    /// This object, by id; all if absent.
+    object: Option<String>,
+}
+
+/// Gives parked objects another chance.
+#[utoipa::path(post, path = "/parked/retry", tag = "objects", request_body = RetryBody,
+    responses((status = 200, body = Count), (status = 400, body = Problem), (status = 404, body = Problem)))]
+async fn retry(State(state): State<ConsoleState>, Body(body): Body<RetryBody>) -> Result<Json<Count>, ApiError> {
+    let of = match &body.provider {
+        Some(name) => Some(provider(&state.store, name).await?.id),
+        None => None,
+    };
+    let object: Option<ResourceId> = word("object", body.object.as_ref())?;
+    let count = state.store.retry_parked(of, object.as_ref()).await?;
+    state.forget_overview().await;
+    Ok(Json(Count { count }))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct LeaversParams {
+    /// Only those who have waited this long at the least.
+    older_than_ms: Option<i64>,
+    /// Rows, 1 to 500; 100 if absent.
+    limit: Option<usize>,
+}
+
+/// Who is to lose access and still has it, the oldest first. What is not in the list comes when these are out.
+#[utoipa::path(get, path = "/leavers", tag = "objects", params(LeaversParams),
+    responses((status = 200, body = List<LeaverLine>), (status = 400, body = Problem)))]
+async fn leavers(
+    State(state): State<ConsoleState>,
+    Params(params): Params<LeaversParams>,
+) -> Result<Json<List<LeaverLine>>, ApiError> {
+    let (limit, _) = limits(params.limit)?;
+    let rows = state.store.leavers(params.older_than_ms.unwrap_or(0), i64::try_from(limit).unwrap_or(0)).await?;
+    let names = Names::read(&state.store).await?;
+    let shape = |leaver: scimfleet_store::Leaver| {
+        let provider = names.of(leaver.provider_id);
+        LeaverLine::of(leaver, provider)
+    };
+    Ok(Json(List { items: rows.into_iter().map(shape).collect(), next: None }))
+}
+
+/// Workers that live.
+#[utoipa::path(get, path = "/workers", tag = "cluster",
+    responses((status = 200, body = List<Worker>), (status = 503, body = Problem)))]
+async fn workers(State(state): State<ConsoleState>) -> Result<Json<List<Worker>>, ApiError> {
+    let beats = cluster(&state)?.coordination.workers().await?;
+    Ok(Json(List { items: beats.into_iter().map(Worker::from).collect(), next: None }))
+}
+
+/// Messages that nobody could work on, oldest first.
+#[utoipa::path(get, path = "/dead-letters", tag = "cluster", params(Limit),
+    responses((status = 200, body = List<Dead>), (status = 400, body = Problem), (status = 503, body = Problem)))]
+async fn dead_letters(
+    State(state): State<ConsoleState>,
+    Params(params): Params<Limit>,
+) -> Result<Json<List<Dead>>, ApiError> {
+    let (limit, _) = limits(params.limit)?;
+    let letters = cluster(&state)?.queue.dead_letters(limit).await?;
+    Ok(Json(List { items: letters.into_iter().map(Dead::from).collect(), next: None }))
+}
+
+/// Which dead letters.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Letters {
+    /// Their ids.
+    ids: Option<Vec<String>>,
+    /// All of them.
+    #[serde(default)]
+    all: bool,
+}
+
+impl Letters {
+    /// The queue takes an empty list for all: a body that names none must say that it means it.
+    fn ids(self) -> Result<Vec<String>, ApiError> {
+        match (self.ids, self.all) {
+            (Some(ids), false) if !ids.is_empty() => Ok(ids),
+            (None, true) => Ok(Vec::new()),
+            _ => Err(ApiError::Bad("name `ids`, or say `\"all\": true`, not both".to_owned())),
+        }
+    }
+}
+
+/// Publishes dead letters again to where they came from.
+#[utoipa::path(post, path = "/dead-letters/replay", tag = "cluster", request_body = Letters,
+    responses((status = 200, body = Count), (status = 400, body = Problem), (status = 503, body = Problem)))]
+async fn replay(State(state): State<ConsoleState>, Body(body): Body<Letters>) -> Result<Json<Count>, ApiError> {
+    let count = cluster(&state)?.queue.replay_dead_letters(&body.ids()?).await?;
+    Ok(Json(Count { count }))
+}
+
+/// Removes dead letters for good.
+#[utoipa::path(post, path = "/dead-letters/drop", tag = "cluster", request_body = Letters,
+    responses((status = 200, body = Count), (status = 400, body = Problem), (status = 503, body = Problem)))]
+async fn drop_letters(State(state): State<ConsoleState>, Body(body): Body<Letters>) -> Result<Json<Count>, ApiError> {
+    let count = cluster(&state)?.queue.drop_dead_letters(&body.ids()?).await?;
+    Ok(Json(Count { count }))
+}
