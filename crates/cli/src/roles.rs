@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use scimfleet_console::{ConsoleState, Router};
+use scimfleet_directory::server::{self, ServerState};
 use scimfleet_runtime::health::{self, Listening};
 use scimfleet_runtime::{Drain, Exit, Metrics};
 use scimfleet_scheduler::Duty;
@@ -70,11 +71,13 @@ pub(crate) async fn start(
     let console = if roles.console {
         let listening = health::bind(context.config.console.listen).await.map_err(CliError::failed)?;
         let address = listening.address();
-        tracing::info!(address = %address, "the console listens");
+        tracing::info!(address = %address, scim = server::BASE_PATH, "the console listens");
         let pages = ConsoleState::new(parts.store.clone(), context.config.admin_token.clone())
             .with_cluster(parts.queue.clone(), parts.coordination.clone())
             .until(drain);
-        serve(parts, listening, metrics.clone(), Some(scimfleet_console::router(pages)));
+        let directory = ServerState::new(parts.store.clone(), context.config.directory_token.clone());
+        let router = scimfleet_console::router(pages).merge(server::router(directory));
+        serve(parts, listening, metrics.clone(), Some(router));
         Some(address)
     } else {
         None

@@ -108,6 +108,7 @@ impl Scheduler {
     /// The net below the signals: verdicts that are due, holds that expired, figures for the dashboards.
     pub(crate) async fn sweep(&self) -> Result<(), SchedulerError> {
         self.store.expire_holds().await?;
+        self.store.erase_expired_passwords().await?;
         for provider in self.store.providers().await? {
             if provider.scope_due && self.duty == crate::Duty::Everything {
                 self.judge_everything(&provider).await?;

@@ -244,6 +244,18 @@ CREATE TABLE sealed_secrets (
     PRIMARY KEY (owner, name)
 );
 
+-- Erased when they are old, whoever still lacks them.
+CREATE INDEX sealed_secrets_passwords ON sealed_secrets (created_at) WHERE name = 'password';
+
+-- Which provider was not sent which password yet; the password itself is sealed above.
+CREATE TABLE pending_passwords (
+    provider_id TEXT NOT NULL,
+    resource_id TEXT NOT NULL,
+    version     TEXT NOT NULL,
+    PRIMARY KEY (provider_id, resource_id)
+);
+CREATE INDEX pending_passwords_resource ON pending_passwords (resource_id);
+
 CREATE TABLE api_tokens (
     id           TEXT PRIMARY KEY,
     name         TEXT NOT NULL,

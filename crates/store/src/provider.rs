@@ -234,6 +234,7 @@ impl Store {
             let sql = crate::sql::statement(format!("DELETE FROM {table} WHERE provider_id = $1"));
             sqlx::query(sql).bind(id.to_string()).execute(&mut *tx).await?;
         }
+        crate::password::forget_provider(&mut tx, id).await?;
         sqlx::query("DELETE FROM sealed_secrets WHERE owner = $1").bind(id.to_string()).execute(&mut *tx).await?;
         sqlx::query("DELETE FROM providers WHERE id = $1").bind(id.to_string()).execute(&mut *tx).await?;
         tx.commit().await?;
@@ -306,6 +307,9 @@ async fn update_provider(
         .bind(text)
         .execute(&mut *tx)
         .await?;
+    if before.passwords && !settings.passwords {
+        crate::password::forget_provider(tx, id).await?;
+    }
     if before.scope != settings.scope {
         sqlx::query("UPDATE providers SET scope_due = 1 WHERE id = $1").bind(id.to_string()).execute(&mut *tx).await?;
     }

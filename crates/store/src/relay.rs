@@ -20,7 +20,7 @@ pub struct OutboxRow {
     pub resource_id: ResourceId,
     /// User or group.
     pub kind: ResourceKind,
-    /// `created`, `modified`, `deactivated`, `deleted` or `members`.
+    /// `created`, `modified`, `deactivated`, `deleted`, `members` or `password`.
     pub change: String,
     /// Members that joined.
     pub added: Vec<ResourceId>,

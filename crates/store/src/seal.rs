@@ -93,7 +93,12 @@ impl Sealer {
         }
     }
 
-    fn seal(&self, owner: &str, name: &str, secret: &SecretString) -> Result<String, SealError> {
+    /// Which key it is, without saying anything of it.
+    pub(crate) fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    pub(crate) fn seal(&self, owner: &str, name: &str, secret: &SecretString) -> Result<String, SealError> {
         let nonce = XNonce::generate();
         let bound = format!("{owner}\0{name}");
         let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: bound.as_bytes() };
@@ -101,7 +106,7 @@ impl Sealer {
         Ok(STANDARD.encode([nonce.as_slice(), &sealed].concat()))
     }
 
-    fn open(&self, owner: &str, name: &str, key_id: &str, sealed: &str) -> Result<SecretString, SealError> {
+    pub(crate) fn open(&self, owner: &str, name: &str, key_id: &str, sealed: &str) -> Result<SecretString, SealError> {
         let unopenable =
             || SealError::Unopenable { owner: owner.to_owned(), name: name.to_owned(), key_id: key_id.to_owned() };
         let bytes = STANDARD.decode(sealed).map_err(|_| unopenable())?;
@@ -124,7 +129,7 @@ fn create_key_file(path: &Path) -> std::io::Result<[u8; KEY_BYTES]> {
 }
 
 impl Store {
-    fn sealer(&self) -> Result<&Sealer, StoreError> {
+    pub(crate) fn sealer(&self) -> Result<&Sealer, StoreError> {
         Ok(self.inner.sealer.as_ref().ok_or(SealError::NoKey)?)
     }
 

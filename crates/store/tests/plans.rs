@@ -72,7 +72,7 @@ fn incoming(line: serde_json::Value) -> IncomingResource {
     let serde_json::Value::Object(mut attributes) = line else { panic!("an object") };
     let kind = if attributes.contains_key("userName") { ResourceKind::User } else { ResourceKind::Group };
     let members = attributes.shift_remove("members").map(|members| serde_json::from_value(members).unwrap());
-    IncomingResource { kind, id: None, attributes, members }
+    IncomingResource { kind, id: None, attributes, members, password: None }
 }
 
 /// What a worker, the relay and a listing ask for, on objects that exist and objects that do not.

@@ -113,7 +113,7 @@ impl Console {
         let mut attributes = scimfleet_core::scim::Document::new();
         attributes.insert("userName".to_owned(), name.into());
         attributes.insert("password".to_owned(), SECRET.into());
-        let person = IncomingResource { kind: ResourceKind::User, id: None, attributes, members: None };
+        let person = IncomingResource { kind: ResourceKind::User, id: None, attributes, members: None, password: None };
         self.store.import("import:test", vec![person]).await.unwrap();
         let found = self.store.find_resources(name).await.unwrap();
         found.into_iter().next().unwrap().id

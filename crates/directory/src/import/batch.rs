@@ -39,7 +39,6 @@ pub(super) struct Batch {
     pub(super) entries: Vec<Entry>,
     pub(super) rejected: Vec<Bad>,
     pub(super) lines: u64,
-    pub(super) passwords_dropped: u64,
     /// Bytes of this batch.
     pub(super) bytes: u64,
     /// Bytes of the file up to the end of this batch.

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 
 use scimfleet_core::scim::resource::{Document, GROUP_URN, USER_URN};
 use scimfleet_core::{ResourceId, ResourceKind};
-use scimfleet_store::IncomingResource;
+use scimfleet_store::{IncomingResource, Password};
 use serde_json::Value;
 
 use super::Key;
@@ -111,8 +111,7 @@ fn take(batch: &mut Batch, line: u64, text: &[u8], required: Option<Key>) {
             return batch.reject(line, format!("no JSON: syntax error at column {column}"), None);
         }
     };
-    let (mut document, passwords) = known_names(document);
-    batch.passwords_dropped += passwords;
+    let mut document = known_names(document);
     let key = key_of(&document, required);
     match read(&mut document) {
         Err(reason) => batch.reject(line, reason, key),
@@ -123,24 +122,17 @@ fn take(batch: &mut Batch, line: u64, text: &[u8], required: Option<Key>) {
     }
 }
 
-/// Spells known names as we do and drops passwords, which a file carries in the clear.
-fn known_names(document: Document) -> (Document, u64) {
-    let mut passwords = 0;
+/// Spells known names as we do. What stands among the free attributes is nobody's password and is dropped.
+fn known_names(document: Document) -> Document {
     let mut renamed = Document::with_capacity(document.len());
     for (name, mut value) in document {
         let known = KNOWN.iter().find(|known| known.eq_ignore_ascii_case(&name));
-        if known == Some(&"password") {
-            passwords += 1;
-            continue;
-        }
         if let (Some(&"attributes"), Some(inner)) = (known, value.as_object_mut()) {
-            let before = inner.len();
             inner.retain(|name, _| !name.eq_ignore_ascii_case("password"));
-            passwords += (before - inner.len()) as u64;
         }
         renamed.insert(known.map_or(name, |known| (*known).to_owned()), value);
     }
-    (renamed, passwords)
+    renamed
 }
 
 /// What names a line in a snapshot.
@@ -170,7 +162,12 @@ fn read(document: &mut Document) -> Result<IncomingResource, String> {
     for read_only in ["schemas", "resourceType", "meta", "groups"] {
         document.shift_remove(read_only);
     }
-    Ok(IncomingResource { kind, id, attributes: std::mem::take(document), members })
+    let password = match (kind, document.shift_remove("password")) {
+        (ResourceKind::Group, _) | (_, None | Some(Value::Null)) => None,
+        (ResourceKind::User, Some(Value::String(text))) if !text.is_empty() => Some(Password::new(text)),
+        (ResourceKind::User, Some(_)) => return Err("`password` is empty, or no text".to_owned()),
+    };
+    Ok(IncomingResource { kind, id, attributes: std::mem::take(document), members, password })
 }
 
 fn kind_of(document: &Document) -> Result<ResourceKind, String> {

@@ -177,7 +177,6 @@ impl Import<'_> {
 
     async fn take_batch(&mut self, file: &Path, batch: Batch) -> Result<(), ImportError> {
         self.tally.lines += batch.lines;
-        self.tally.passwords_dropped += batch.passwords_dropped;
         for rejected in batch.rejected {
             self.tally.reject(file, rejected.line, &rejected.reason);
             self.seen.rejected(rejected.key.as_deref());
@@ -187,6 +186,10 @@ impl Import<'_> {
         for Entry { line, key, resource, groups } in batch.entries {
             places.push((line, key, groups));
             incoming.push(resource);
+        }
+        let passwords = incoming.iter().filter(|resource| resource.password.is_some()).count() as u64;
+        if passwords > 0 && !self.store.takes_passwords().await? {
+            self.tally.passwords_dropped += passwords;
         }
         let outcomes = self.store.import(&self.source, incoming).await?;
         let mut wishes = Vec::new();

@@ -99,7 +99,7 @@ impl Tally {
         let mut warnings = Vec::new();
         if self.passwords_dropped > 0 {
             let count = self.passwords_dropped;
-            warnings.push(format!("{count} passwords were not taken in: files carry them in the clear"));
+            warnings.push(format!("{count} passwords were dropped: no provider has `passwords = true`"));
         }
         if !self.new_groups.is_empty() {
             warnings.push(format!("groups created because a row names them: {}", some(self.new_groups.iter())));

@@ -6,7 +6,7 @@ use std::io::BufReader;
 use csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
 use scimfleet_core::ResourceKind;
 use scimfleet_core::scim::resource::{Document, ENTERPRISE_URN};
-use scimfleet_store::IncomingResource;
+use scimfleet_store::{IncomingResource, Password};
 use serde_json::{Value, json};
 
 use super::Key;
@@ -150,16 +150,17 @@ impl TableReader {
         if let (Some(required), None) = (required, &key) {
             return batch.reject(line, lacks(required), None);
         }
-        match self.read(record, &mut batch.passwords_dropped) {
+        match self.read(record) {
             Err(reason) => batch.reject(line, reason, key),
-            Ok((attributes, groups)) => {
-                let resource = IncomingResource { kind: ResourceKind::User, id: None, attributes, members: None };
+            Ok((attributes, groups, password)) => {
+                let kind = ResourceKind::User;
+                let resource = IncomingResource { kind, id: None, attributes, members: None, password };
                 batch.entries.push(Entry { line, key, resource, groups });
             }
         }
     }
 
-    fn read(&self, record: &StringRecord, passwords: &mut u64) -> Result<(Document, Option<Vec<String>>), String> {
+    fn read(&self, record: &StringRecord) -> Result<Read, String> {
         let mut row = Row::default();
         for (column, cell) in self.columns.iter().zip(record) {
             let value = if cell.is_empty() { Value::Null } else { Value::from(cell) };
@@ -181,7 +182,7 @@ impl TableReader {
                     None
                 }
                 Column::Password => {
-                    *passwords += u64::from(!cell.is_empty());
+                    row.password = (!cell.is_empty()).then(|| Password::new(cell));
                     None
                 }
             };
@@ -198,17 +199,21 @@ struct Row {
     enterprise: Document,
     free: Document,
     groups: Option<Vec<String>>,
+    password: Option<Password>,
 }
 
+/// Attributes, groups and password of a row.
+type Read = (Document, Option<Vec<String>>, Option<Password>);
+
 impl Row {
-    fn into_user(self) -> (Document, Option<Vec<String>>) {
+    fn into_user(self) -> Read {
         let mut user = self.user;
         for (name, object) in [("name", self.name), (ENTERPRISE_URN, self.enterprise), ("attributes", self.free)] {
             if !object.is_empty() {
                 user.insert(name.to_owned(), Value::Object(object));
             }
         }
-        (user, self.groups)
+        (user, self.groups, self.password)
     }
 }
 

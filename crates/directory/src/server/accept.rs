@@ -8,6 +8,7 @@ use scimfleet_core::scim::patch::member_ids;
 use scimfleet_core::scim::path::member;
 use scimfleet_core::scim::schema::SchemaSet;
 use scimfleet_core::scim::validate::{Rule, validate};
+use scimfleet_store::Password;
 use serde_json::Value;
 
 use super::answer::ScimError;
@@ -21,6 +22,8 @@ pub(super) struct Accepted {
     pub(super) document: Document,
     /// The members that were named, for a group; `None`: it said nothing of them.
     pub(super) members: Option<Vec<String>>,
+    /// To be sealed, delivered and erased.
+    pub(super) password: Option<Password>,
 }
 
 /// Reads the body of a POST or PUT.
@@ -39,9 +42,13 @@ pub(super) fn resource(kind: ResourceKind, body: Value) -> Result<Accepted, Scim
         }
         None => None,
     };
-    without_password(&mut document);
+    let password = take_password(kind, &mut document)?;
+    // RFC 7643 §2.2 leaves the default to us, and somebody who is created is there.
+    if kind == ResourceKind::User {
+        document.entry("active").or_insert(Value::Bool(true));
+    }
     judge(kind, &document)?;
-    Ok(Accepted { document, members })
+    Ok(Accepted { document, members, password })
 }
 
 /// A resource of another kind is at the wrong endpoint.
@@ -62,16 +69,17 @@ fn check_schemas(kind: ResourceKind, body: &Document) -> Result<(), ScimError> {
     }
 }
 
-/// Takes passwords out: they must never be kept in the clear.
-pub(super) fn without_password(document: &mut Document) {
-    let free = document.get_mut("attributes").and_then(Value::as_object_mut);
-    let hidden = free.is_some_and(|free| {
-        let before = free.len();
+/// Takes the password out of a document: it must never be kept in the clear. What stands among the free
+/// attributes is nobody's password and is dropped.
+pub(super) fn take_password(kind: ResourceKind, document: &mut Document) -> Result<Option<Password>, ScimError> {
+    if let Some(free) = document.get_mut("attributes").and_then(Value::as_object_mut) {
         free.retain(|name, _| !name.eq_ignore_ascii_case("password"));
-        free.len() < before
-    });
-    if document.shift_remove("password").is_some() || hidden {
-        tracing::warn!("a password was written to the directory and dropped: passwords are not passed on");
+    }
+    match document.shift_remove("password") {
+        None | Some(Value::Null) => Ok(None),
+        Some(_) if kind == ResourceKind::Group => Ok(None),
+        Some(Value::String(text)) if !text.is_empty() => Ok(Some(Password::new(text))),
+        Some(_) => Err(ScimError::bad(ScimType::InvalidValue, "`password` is empty, or not a text")),
     }
 }
 

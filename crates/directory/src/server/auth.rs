@@ -13,16 +13,19 @@ use super::answer::ScimError;
 /// The name under which whoever has the token of the environment writes.
 const ENVIRONMENT_NAME: &str = "directory";
 
+/// What the source of everything begins with that a client writes (R2).
+pub(super) const SOURCE_PREFIX: &str = "scim:";
+
 /// The source of what this request writes (R2).
 pub(super) async fn source_of(state: &ServerState, headers: &HeaderMap) -> Result<String, ScimError> {
     let refused = || ScimError::new(401, None, "a valid bearer token is needed");
     let presented = bearer(headers).ok_or_else(refused)?;
     if state.token.as_ref().is_some_and(|token| same(token, &presented)) {
-        return Ok(format!("scim:{ENVIRONMENT_NAME}"));
+        return Ok(format!("{SOURCE_PREFIX}{ENVIRONMENT_NAME}"));
     }
     let token = state.store.token_of(&presented).await?.ok_or_else(refused)?;
     match token.scope {
-        TokenScope::Directory => Ok(format!("scim:{}", token.name)),
+        TokenScope::Directory => Ok(format!("{SOURCE_PREFIX}{}", token.name)),
         TokenScope::Admin | TokenScope::Metrics => {
             Err(ScimError::new(403, None, "this token is of another scope; `directory` is needed"))
         }

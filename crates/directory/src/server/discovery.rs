@@ -7,7 +7,7 @@ use scimfleet_core::scim::message::{
     SCHEMA_URN, SchemaExtension, ServiceProviderConfig,
 };
 use scimfleet_core::scim::resource::ENTERPRISE_URN;
-use scimfleet_core::scim::schema::SchemaSet;
+use scimfleet_core::scim::schema::{Mutability, Schema, SchemaSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ pub(super) fn config(base_url: &str, limits: &Limits) -> Answer {
             max_payload_size: Some(limits.body_bytes_max as u64),
         }),
         filter: Some(FilterFeature { supported: true, max_results: wide(limits.page_max) }),
-        change_password: Some(Feature { supported: false }),
+        change_password: Some(Feature { supported: true }),
         sort: Some(Feature { supported: true }),
         etag: Some(Feature { supported: true }),
         pagination: Some(PaginationFeature {
@@ -67,13 +67,24 @@ pub(super) fn resource_types(base_url: &str, id: Option<&str>) -> Result<Answer,
 /// `/Schemas`, or one of them.
 pub(super) fn schemas(base_url: &str, id: Option<&str>) -> Result<Answer, ScimError> {
     let all = SchemaSet::builtin().iter().map(|schema| {
-        let mut shown = object(schema, "Schema", &format!("{base_url}/Schemas/{}", schema.id));
+        let schema = as_kept(schema);
+        let mut shown = object(&schema, "Schema", &format!("{base_url}/Schemas/{}", schema.id));
         if let Some(shown) = shown.as_object_mut() {
             shown.shift_insert(0, "schemas".to_owned(), json!([SCHEMA_URN]));
         }
         (schema.id.clone(), shown)
     });
     one_or_all(all.collect(), id, "the schema")
+}
+
+/// The schema with what this service provider decides itself: a member is called as the resource is, whatever
+/// a client writes there.
+fn as_kept(schema: &Schema) -> Schema {
+    let mut schema = schema.clone();
+    let members = schema.attributes.iter_mut().filter(|attribute| attribute.name == "members");
+    let displays = members.flat_map(|members| &mut members.sub_attributes).filter(|sub| sub.name == "display");
+    displays.for_each(|display| display.mutability = Mutability::ReadOnly);
+    schema
 }
 
 fn object(what: &impl Serialize, kind: &str, location: &str) -> Value {

@@ -9,7 +9,7 @@ use scimfleet_store::{Edit, GroupMember, MemberEdit, NewResource, ResourceRow};
 use serde_json::Value;
 
 use super::ServerState;
-use super::accept::{self, judge, without_password};
+use super::accept::{self, judge, take_password};
 use super::answer::{Answer, ScimError};
 use super::projection::Projection;
 use super::render::{location_of, reference, show_one, version_of};
@@ -57,7 +57,8 @@ impl Call {
         projection: &Projection,
     ) -> Result<Answer, ScimError> {
         let accepted = accept::resource(kind, body)?;
-        let new = NewResource { kind, document: accepted.document, members: accepted.members.unwrap_or_default() };
+        let accept::Accepted { document, members, password } = accepted;
+        let new = NewResource { kind, document, members: members.unwrap_or_default(), password };
         let row = self.state.store.create_resource::<ScimError>(&self.source, new).await?;
         self.shown(201, &row, projection).await
     }
@@ -92,7 +93,7 @@ impl Call {
         let edit = |before: &ResourceRow| {
             conditions.check(before)?;
             let members = accepted.members.map(MemberEdit::Replace).into_iter().collect();
-            Ok(Edit { document: Some(accepted.document), members })
+            Ok(Edit { document: Some(accepted.document), members, password: accepted.password })
         };
         let row = self.state.store.modify_resource::<ScimError>(&self.source, kind, id, edit).await?;
         self.shown(200, &row, projection).await
@@ -116,11 +117,11 @@ impl Call {
             conditions.check(before)?;
             let mut document = before.document.clone();
             patch.apply(kind, &mut document, SchemaSet::builtin())?;
-            without_password(&mut document);
+            let password = take_password(kind, &mut document)?;
             if document != before.document {
                 judge(kind, &document)?;
             }
-            Ok(Edit { document: Some(document), members })
+            Ok(Edit { document: Some(document), members, password })
         };
         let row = self.state.store.modify_resource::<ScimError>(&self.source, kind, id, edit).await?;
         if kind == ResourceKind::Group && !projection.asks_for_some() && self.is_large(id).await? {

@@ -8,6 +8,7 @@ use scimfleet_core::{ResourceId, ResourceKind};
 use scimfleet_store::{GroupMember, ResourceRow, Store, StoreError};
 use serde_json::{Value, json};
 
+use super::auth::SOURCE_PREFIX;
 use super::projection::Projection;
 use super::uri::encode;
 
@@ -46,8 +47,9 @@ pub(super) fn whole(base_url: &str, row: &ResourceRow) -> Document {
     shown.insert("schemas".to_owned(), json!(schemas));
     shown.insert("id".to_owned(), json!(row.id));
     shown.extend(row.document.clone());
-    // A user of whom nothing else was said is active.
-    if row.kind == ResourceKind::User {
+    // A client gets back what it wrote, so that what it removed is not there. Whoever came another way and of
+    // whom nothing else was said is active.
+    if row.kind == ResourceKind::User && !row.source.starts_with(SOURCE_PREFIX) {
         shown.insert("active".to_owned(), json!(row.active));
     }
     // Passwords do not come in; this is the second door.

@@ -48,7 +48,7 @@ async fn what_is_read_only_or_secret_is_left_out() {
     });
     let report = directory.import("a.jsonl", line.to_string()).await;
     assert_eq!(counts(&report), [1, 0, 0, 0, 0]);
-    assert_eq!(report.warnings, ["2 passwords were not taken in: files carry them in the clear"]);
+    assert_eq!(report.warnings, ["1 passwords were dropped: no provider has `passwords = true`"]);
     let row = directory.row("anna").await;
     assert_eq!((row.id.as_str(), row.source.as_str()), ("u-1", "import:default"));
     let expected = json!({

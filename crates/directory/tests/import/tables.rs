@@ -13,7 +13,7 @@ async fn columns_become_attributes() {
          bert, Bert ,,,,,2,,,,,\r\n";
     let report = directory.import("a.csv", text).await;
     assert_eq!(counts(&report), [2, 0, 0, 0, 0]);
-    assert_eq!(report.warnings, ["1 passwords were not taken in: files carry them in the clear"]);
+    assert_eq!(report.warnings, ["1 passwords were dropped: no provider has `passwords = true`"]);
     let expected = json!({
         "userName": "anna",
         "displayName": "Anna Å",

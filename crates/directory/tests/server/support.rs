@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use futures::FutureExt;
 use scimfleet_directory::server::{Limits, ServerState, router};
-use scimfleet_store::{Store, StoreOptions};
+use scimfleet_store::{Sealer, Store, StoreOptions};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -91,7 +91,9 @@ impl Server {
                 (format!("{server}/{name}"), Some((admin.clone(), name)))
             }
         };
-        let store = Store::connect(&StoreOptions { url, connections: 6 }, None).await.unwrap();
+        let key = SecretString::from(format!("{}=", "A".repeat(43)));
+        let sealer = Sealer::from_base64(&key).unwrap();
+        let store = Store::connect(&StoreOptions { url, connections: 6 }, Some(sealer)).await.unwrap();
         store.migrate().await.unwrap();
         let router = router(ServerState::new(store.clone(), Some(SecretString::from(TOKEN.to_owned()))));
         Self { store, router, token: TOKEN.to_owned(), folder, admin }

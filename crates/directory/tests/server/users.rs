@@ -1,6 +1,8 @@
 //! Creating, reading, replacing and deleting users; versions, uniqueness, sources, tokens.
 
 use scimfleet_core::ResourceKind;
+use scimfleet_core::provider::ProviderSettings;
+use scimfleet_core::{ProviderName, ResourceId};
 use scimfleet_store::{IncomingResource, TokenScope};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -111,7 +113,52 @@ on_both! {
         assert!(server.changes().await.is_empty());
     }
 
-    async fn a_password_is_neither_kept_nor_shown(server: &Server) {
+    async fn a_password_is_sealed_for_who_takes_it_and_never_shown(server: &Server) {
+        let mut settings = ProviderSettings::new(ProviderName::parse("acme").unwrap(), "https://acme.example/scim/v2");
+        settings.passwords = true;
+        let (acme, _) = server.store.put_provider(&settings).await.unwrap();
+        let owed = async |id: &str| {
+            let id: ResourceId = id.parse().unwrap();
+            let found = server.store.pending_passwords(acme, std::slice::from_ref(&id)).await.unwrap();
+            found.get(&id).map(|pending| pending.secret.expose_secret().to_owned())
+        };
+        let created = server.post("/Users", json!({"userName": "b", "password": "t0p-s3cret"})).await;
+        let id = created.body["id"].as_str().unwrap().to_owned();
+        assert_eq!(owed(&id).await.as_deref(), Some("t0p-s3cret"));
+        server.changes().await;
+        let path = format!("/Users/{id}");
+        let patched = server.patch(&path, json!([{"op": "Replace", "value": {"password": "n3w-s3cret"}}])).await.ok();
+        assert_eq!((owed(&id).await.as_deref(), patched.header("etag")), (Some("n3w-s3cret"), "W/\"2\""));
+        assert_eq!(server.changes().await, ["b password +0 -0"]);
+        server.put(&path, json!({"userName": "b", "Password": "put-s3cret"})).await.ok();
+        assert_eq!(owed(&id).await.as_deref(), Some("put-s3cret"));
+        server.put(&path, json!({"userName": "b", "password": 7})).await.refused(400, Some("invalidValue"));
+        server.post("/Users", json!({"userName": "c", "password": ""})).await.refused(400, Some("invalidValue"));
+        let listed = server.get("/Users?filter=password pr").await;
+        let kept = server.store.find_resources("b").await.unwrap();
+        for text in [created.body.to_string(), patched.body.to_string(), listed.body.to_string(), format!("{kept:?}")] {
+            assert!(!text.contains("s3cret"), "{text}");
+        }
+        server.delete(&path).await;
+        assert!(!server.store.has_secrets().await.unwrap());
+    }
+
+    async fn active_is_given_and_can_be_taken_away(server: &Server) {
+        let id = server.user("anna").await;
+        let path = format!("/Users/{id}");
+        assert_eq!(server.get(&path).await.ok().body["active"], true);
+        let patched = server.patch(&path, json!([{"op": "remove", "path": "active"}])).await.ok();
+        assert_eq!((&patched.body["active"], &server.get(&path).await.body["active"]), (&Value::Null, &Value::Null));
+        let replaced = server.put(&path, json!({"userName": "anna", "active": null})).await.ok();
+        assert_eq!(replaced.body["active"], true);
+        let attributes = json!({"userName": "ben"}).as_object().unwrap().clone();
+        let ben = IncomingResource { kind: ResourceKind::User, id: None, attributes, members: None, password: None };
+        server.store.import("import:hr", vec![ben]).await.unwrap();
+        let found = server.get("/Users?filter=userName eq \"ben\"").await.ok();
+        assert_eq!(found.body["Resources"][0]["active"], true, "who came another way is active, too");
+    }
+
+    async fn a_password_that_nobody_takes_is_neither_kept_nor_shown(server: &Server) {
         let created = server.post("/Users", json!({"userName": "a", "password": "t0p-s3cret", "attributes": {"Password": "t0p-s3cret"}})).await;
         let id = created.body["id"].as_str().unwrap().to_owned();
         let patched = server.patch(&format!("/Users/{id}"), json!([{"op": "replace", "path": "password", "value": "t0p-s3cret"}])).await.ok();
@@ -129,6 +176,7 @@ on_both! {
             id: None,
             attributes: json!({"userName": name}).as_object().unwrap().clone(),
             members: None,
+            password: None,
         };
         server.store.import("import:hr", vec![bring("anna")]).await.unwrap();
         server.store.import("api", vec![bring("open")]).await.unwrap();

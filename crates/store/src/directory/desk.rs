@@ -133,7 +133,7 @@ impl<'a> Desk<'a> {
     }
 
     fn try_take(&mut self, line: usize, incoming: &IncomingResource) -> Result<Imported, String> {
-        let IncomingResource { kind, id, attributes, members } = incoming;
+        let IncomingResource { kind, id, attributes, members, .. } = incoming;
         if members.iter().flatten().any(|reference| reference.contains('\0')) {
             return Err("a member's reference contains U+0000".to_owned());
         }

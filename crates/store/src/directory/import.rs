@@ -1,7 +1,7 @@
 //! Writing resources into the directory, a batch a transaction, each with its source (R2, R3, R4). What a
 //! batch means is decided by [`super::desk`].
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use scimfleet_core::directory::Identity;
 use scimfleet_core::scim::resource::{Document, fold};
@@ -17,6 +17,7 @@ use super::read::{ResourceRow, resource_row};
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::lock::Lock;
+use crate::password::{Password, erase, keep};
 use crate::signal::Signal;
 use crate::sql::{Column, Dialect, json, statement};
 
@@ -31,6 +32,8 @@ pub struct IncomingResource {
     pub attributes: Document,
     /// The members by externalId, userName or id; `None` keeps them as they are.
     pub members: Option<Vec<String>>,
+    /// A password, to be delivered and erased.
+    pub password: Option<Password>,
 }
 
 /// What became of it.
@@ -44,6 +47,16 @@ pub enum Imported {
     Unchanged(ResourceId),
     /// It was refused; nothing of it was written.
     Rejected(Rejection),
+}
+
+impl Imported {
+    /// The resource, unless it was refused.
+    pub fn id(&self) -> Option<&ResourceId> {
+        match self {
+            Self::Created(id) | Self::Updated(id) | Self::Unchanged(id) => Some(id),
+            Self::Rejected(_) => None,
+        }
+    }
 }
 
 /// Why a resource was refused, for people.
@@ -85,10 +98,44 @@ impl Store {
     pub async fn import(&self, source: &str, batch: Vec<IncomingResource>) -> Result<Vec<Imported>, StoreError> {
         let mut tx = self.begin().await?;
         Lock::Directory.take(&mut tx, self.dialect()).await?;
-        let outcomes = import_within(&mut tx, self.dialect(), source, &batch, self.now_ms()).await?;
+        let now = self.now_ms();
+        let mut outcomes = import_within(&mut tx, self.dialect(), source, &batch, now).await?;
+        self.keep_passwords(&mut tx, &batch, &mut outcomes, now).await?;
         tx.commit().await?;
         self.fire(Signal::Outbox).await?;
         Ok(outcomes)
+    }
+
+    /// Seals the passwords of a batch. Whoever was as before but for the password was updated.
+    async fn keep_passwords(
+        &self,
+        tx: &mut AnyConnection,
+        batch: &[IncomingResource],
+        outcomes: &mut [Imported],
+        now: i64,
+    ) -> Result<(), StoreError> {
+        // The last one of a line that comes twice counts.
+        let mut passwords = BTreeMap::new();
+        for (incoming, outcome) in batch.iter().zip(outcomes.iter()) {
+            if let (Some(password), Some(id)) = (&incoming.password, outcome.id()) {
+                passwords.insert(id.clone(), password);
+            }
+        }
+        let list: Vec<_> = passwords.iter().map(|(id, password)| (id, *password)).collect();
+        if !keep(tx, self.dialect(), self.inner.sealer.as_ref(), &list, now).await? {
+            return Ok(());
+        }
+        let changes: Vec<Change> =
+            passwords.keys().map(|id| Change::new(id.clone(), ResourceKind::User, "password")).collect();
+        write_outbox(tx, self.dialect(), &changes, now).await?;
+        for outcome in outcomes {
+            if let Imported::Unchanged(id) = outcome
+                && passwords.contains_key(id)
+            {
+                *outcome = Imported::Updated(id.clone());
+            }
+        }
+        Ok(())
     }
 
     /// Deletes resources: each becomes a tombstone until its accounts are gone (R3). Returns how many.
@@ -116,6 +163,7 @@ pub(crate) async fn delete_within(
          WHERE deleted_at IS NULL AND id IN (SELECT b.id FROM {texts}) RETURNING id, kind"
     ));
     let rows = sqlx::query(sql).bind(json(ids)).bind(now).fetch_all(&mut *tx).await?;
+    erase(tx, dialect, ids).await?;
     let mut changes = forget(tx, dialect, ids).await?;
     let groups: Vec<&ResourceId> = changes.iter().map(Change::resource).collect();
     bump(tx, dialect, &groups, now).await?;

@@ -117,7 +117,7 @@ impl Store {
 fn new_group(name: &str) -> IncomingResource {
     let mut attributes = Document::new();
     attributes.insert("displayName".to_owned(), Value::from(name));
-    IncomingResource { kind: ResourceKind::Group, id: None, attributes, members: None }
+    IncomingResource { kind: ResourceKind::Group, id: None, attributes, members: None, password: None }
 }
 
 /// Live groups by externalId, else by name, each with its source.

@@ -18,6 +18,7 @@ use super::search::{GroupMember, group_member};
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::lock::Lock;
+use crate::password::{Password, keep};
 use crate::signal::Signal;
 use crate::sql::{Dialect, json, statement, word};
 
@@ -35,6 +36,8 @@ pub struct NewResource {
     pub document: Document,
     /// Its members by id, for a group.
     pub members: Vec<String>,
+    /// A password, to be delivered and erased.
+    pub password: Option<Password>,
 }
 
 /// What becomes of a resource.
@@ -44,6 +47,8 @@ pub struct Edit {
     pub document: Option<Document>,
     /// Changes of its members, in their order.
     pub members: Vec<MemberEdit>,
+    /// A new password, to be delivered and erased.
+    pub password: Option<Password>,
 }
 
 /// One change of a group's members, by id. It costs as much as it names, whatever the size of the group.
@@ -119,6 +124,7 @@ impl Store {
         if !new.members.is_empty() {
             write.edit_members(&id, vec![MemberEdit::Add(new.members)]).await?;
         }
+        write.keep_password(self, &id, new.password.as_ref(), now).await?;
         write.finish(self, &id, now).await
     }
 
@@ -136,6 +142,9 @@ impl Store {
         let edit = edit(&before).map_err(WriteError::Edit)?;
         let now = self.now_ms();
         write.edit_members(id, edit.members).await?;
+        if write.keep_password(self, id, edit.password.as_ref(), now).await? {
+            write.changes.push(Change::new(id.clone(), kind, "password"));
+        }
         if let Some(document) = edit.document.filter(|document| *document != before.document) {
             let identity = Identity::of(kind, &document).map_err(WriteError::Refused)?;
             write.assert_unique(kind, Some(id), &identity).await?;
@@ -268,6 +277,18 @@ impl Write {
     ) -> Result<(), StoreError> {
         self.arrived = true;
         put_rows(&mut self.tx, self.dialect, source, &[NewRow::new(id, kind, identity, document)], now).await
+    }
+
+    /// Returns whether a provider is to be sent it.
+    async fn keep_password(
+        &mut self,
+        store: &Store,
+        id: &ResourceId,
+        password: Option<&Password>,
+        now: i64,
+    ) -> Result<bool, StoreError> {
+        let list: Vec<_> = password.map(|password| (id, password)).into_iter().collect();
+        keep(&mut self.tx, self.dialect, store.inner.sealer.as_ref(), &list, now).await
     }
 
     async fn edit_members<E>(&mut self, group: &ResourceId, edits: Vec<MemberEdit>) -> Result<(), WriteError<E>> {

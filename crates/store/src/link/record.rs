@@ -13,6 +13,7 @@ use crate::connect::Store;
 use crate::error::StoreError;
 use crate::lock::{Lock, past_deadlocks};
 use crate::log::{LogEntry, write_log};
+use crate::password::{DeliveredPassword, settle};
 use crate::run::task::{TaskClose, close_task};
 use crate::signal::Signal;
 use crate::sql::{Column, Dialect, json, statement, word};
@@ -100,6 +101,8 @@ pub struct TaskRecord {
     pub arrived: Vec<ResourceId>,
     /// One row for every write.
     pub log: Vec<LogEntry>,
+    /// Passwords that the provider has now; those of objects whose token we had lost do not count.
+    pub passwords: Vec<DeliveredPassword>,
     /// The run's task, if it belongs to one.
     pub close: Option<TaskClose>,
 }
@@ -169,6 +172,9 @@ impl Store {
         recorded.again.extend(there);
         let arrived: Vec<&ResourceId> = record.arrived.iter().collect();
         recorded.woken = wake(&mut tx, dialect, provider, &arrived).await?;
+        let passwords: Vec<DeliveredPassword> =
+            record.passwords.iter().filter(|one| !recorded.stale.contains(&one.resource_id)).cloned().collect();
+        settle(&mut tx, dialect, provider, &passwords).await?;
         write_log(&mut tx, dialect, provider, &record.log, now).await?;
         let phase_ended = match &record.close {
             Some(close) => close_task(&mut tx, close, now).await?,

@@ -10,6 +10,7 @@ mod identity;
 mod members;
 mod migration;
 mod outbox;
+mod passwords;
 mod providers;
 mod records;
 mod remote;

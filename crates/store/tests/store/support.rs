@@ -212,6 +212,14 @@ async fn execute(url: &str, sql: String) {
     connection.close().await.unwrap();
 }
 
+/// Changes what no function of the store changes: time passes.
+pub(crate) async fn execute_on(db: &Database, sql: String) {
+    sqlx::any::install_default_drivers();
+    let mut connection = sqlx::AnyConnection::connect(&db.url).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql).into_sql_str()).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
 /// A database whose schema was not made yet.
 pub(crate) async fn run_empty(kind: Kind, case: impl AsyncFnOnce(&Database)) {
     let database = Database::create_empty(kind).await;
@@ -230,7 +238,7 @@ pub(crate) fn incoming(line: &str) -> IncomingResource {
     let kind = if group { ResourceKind::Group } else { ResourceKind::User };
     let id = attributes.shift_remove("id").map(|id| id.as_str().unwrap().parse().unwrap());
     let members = attributes.shift_remove("members").map(|members| serde_json::from_value(members).unwrap());
-    IncomingResource { kind, id, attributes, members }
+    IncomingResource { kind, id, attributes, members, password: None }
 }
 
 /// A user whose externalId is its userName.

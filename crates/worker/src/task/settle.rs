@@ -89,6 +89,7 @@ impl Session<'_> {
                 waits: record.waits.iter().filter(|(waiting, _)| of(waiting)).cloned().collect(),
                 arrived: record.arrived.iter().filter(|id| of(id)).cloned().collect(),
                 log: record.log.iter().filter(|entry| of(&entry.resource_id)).cloned().collect(),
+                passwords: record.passwords.iter().filter(|one| of(&one.resource_id)).cloned().collect(),
                 close: None,
             };
             let done = match self.worker.store.record(provider, &single).await {
