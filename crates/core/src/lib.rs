@@ -5,6 +5,7 @@
 
 pub mod adoption;
 pub mod directory;
+pub mod drift;
 pub mod identity;
 pub mod mapping;
 pub mod outcome;

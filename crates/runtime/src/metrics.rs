@@ -59,12 +59,14 @@ pub const PROVIDER_STATE: &str = "scimfleet_provider_state";
 pub const RUN_SECONDS: &str = "scimfleet_run_seconds";
 /// How often a provider asked for patience.
 pub const THROTTLED_TOTAL: &str = "scimfleet_throttled_total";
+/// Accounts that somebody changed at the provider.
+pub const DRIFTED_TOTAL: &str = "scimfleet_drifted_total";
 /// Workers that live.
 pub const WORKERS: &str = "scimfleet_workers";
 
 /// Every metric of Scimfleet.
 #[rustfmt::skip]
-pub const METRICS: [Metric; 12] = [
+pub const METRICS: [Metric; 13] = [
     row(REQUESTS_TOTAL, MetricKind::Counter, &["provider", "method", "status"], "requests sent to a provider, by HTTP method and the status of the answer (0: none came)"),
     row(REQUEST_SECONDS, MetricKind::Histogram, &["provider", "method"], "time from sending a request to having read the answer"),
     row(OPERATIONS_TOTAL, MetricKind::Counter, &["provider", "kind", "operation", "outcome"], "operations on users and groups, by what became of them"),
@@ -76,6 +78,7 @@ pub const METRICS: [Metric; 12] = [
     row(PROVIDER_STATE, MetricKind::Gauge, &["provider", "state"], "1 for the state that a provider is in, 0 for the others"),
     row(RUN_SECONDS, MetricKind::Histogram, &["provider"], "time from the start to the end of a full synchronisation"),
     row(THROTTLED_TOTAL, MetricKind::Counter, &["provider"], "answers with status 429"),
+    row(DRIFTED_TOTAL, MetricKind::Counter, &["provider", "kind"], "users and groups that a listing showed to have been changed at the provider since our last write"),
     row(WORKERS, MetricKind::Gauge, &[], "workers whose last sign of life is fresh"),
 ];
 

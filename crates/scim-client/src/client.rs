@@ -221,14 +221,13 @@ impl ScimClient {
         id: &RemoteId,
         context: &'a RequestContext,
     ) -> Result<Request<'a>, ScimError> {
-        let mut path = format!("{}/", kind.endpoint());
-        percent_encode(&mut path, id.as_str());
-        // URLs have no way to write these two as a segment: they would climb to the collection, or above.
-        if matches!(id.as_str(), "." | "..") {
-            let asked = self.transport.asked(&method, &path);
-            return Err(unsendable(&asked, "an id of dots cannot stand in a URL".to_owned()));
+        match resource_path(kind, id) {
+            Some(path) => Ok(Request::new(method, path, context.traceparent.as_deref())),
+            None => {
+                let asked = self.transport.asked(&method, kind.endpoint());
+                Err(unsendable(&asked, "an id of dots cannot stand in a URL".to_owned()))
+            }
         }
-        Ok(Request::new(method, path, context.traceparent.as_deref()))
     }
 
     async fn write(&self, kind: ResourceKind, request: Request<'_>) -> Result<Answer, ScimError> {
@@ -245,6 +244,17 @@ impl ScimClient {
         request.body = Some(bytes.into());
         Ok(())
     }
+}
+
+/// Where a resource is found below the base URL. `None` for an id of dots: URLs have no way to write those
+/// as a segment, they would climb to the collection, or above.
+pub fn resource_path(kind: ResourceKind, id: &RemoteId) -> Option<String> {
+    if matches!(id.as_str(), "." | "..") {
+        return None;
+    }
+    let mut path = format!("{}/", kind.endpoint());
+    percent_encode(&mut path, id.as_str());
+    Some(path)
 }
 
 /// The list in an answer. A bare array is read as a list that says nothing of its size.

@@ -21,7 +21,7 @@ mod transport;
 
 pub use answer::{Answer, Found};
 pub use authorization::Authorization;
-pub use client::{Projection, RequestContext, ScimClient};
+pub use client::{Projection, RequestContext, ScimClient, resource_path};
 pub use config::{ClientConfig, ConfigError, Limits, TlsOptions};
 pub use discovery::Discovery;
 pub use egress::{Egress, Refusal};

@@ -86,6 +86,7 @@ CREATE TABLE links (
     sent_document      TEXT,
     shown_digest       TEXT,
     repaired_digest    TEXT,
+    drift_digest       TEXT,
     synced_generation  BIGINT NOT NULL,
     dirty              BIGINT NOT NULL,
     marked             BIGINT NOT NULL,

@@ -132,6 +132,14 @@ pub(crate) fn log_row(row: &AnyRow) -> Result<LogRow, StoreError> {
 }
 
 impl Store {
+    /// Appends what a person should know of an object though nothing was written to it.
+    pub async fn append_log(&self, provider: ProviderId, entries: &[LogEntry]) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        write_log(&mut tx, self.dialect(), provider, entries, self.now_ms()).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// The last writes about one object, newest first; at one provider if given.
     pub async fn log_of(
         &self,

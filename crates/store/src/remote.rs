@@ -8,6 +8,7 @@ use serde::Serialize;
 use sqlx::Row;
 
 use crate::connect::Store;
+use crate::drift::Linked;
 use crate::error::StoreError;
 use crate::sql::{Column, json, statement, word};
 
@@ -43,17 +44,18 @@ const SEEN: [Column; 3] = [Column::Text("remote_id"), Column::Text("external_id"
 
 impl Store {
     /// Records a page. Accounts that links name write no row (R15); the others become candidates.
-    /// Returns which objects the linked ones belong to.
+    /// Returns the linked ones.
     pub async fn record_seen(
         &self,
         provider: ProviderId,
         kind: ResourceKind,
         run: RunId,
         page: &[Seen],
-    ) -> Result<HashMap<RemoteId, ResourceId>, StoreError> {
+    ) -> Result<HashMap<RemoteId, Linked>, StoreError> {
         let batch = self.dialect().batch(3, &SEEN);
         let sql = statement(format!(
-            "SELECT l.remote_id AS remote_id, l.resource_id AS resource_id FROM {batch} \
+            "SELECT l.remote_id AS remote_id, l.resource_id AS resource_id, l.version AS version, \
+             l.shown_digest AS shown_digest, l.drift_digest AS drift_digest FROM {batch} \
              JOIN links l ON l.provider_id = $1 AND l.kind = $2 AND l.remote_id = b.remote_id"
         ));
         let rows = sqlx::query(sql)
@@ -62,9 +64,17 @@ impl Store {
             .bind(json(page))
             .fetch_all(self.read())
             .await?;
-        let linked: HashMap<RemoteId, ResourceId> = rows
+        let linked: HashMap<RemoteId, Linked> = rows
             .iter()
-            .map(|row| Ok::<_, StoreError>((word(row, "links", "remote_id")?, word(row, "links", "resource_id")?)))
+            .map(|row| {
+                let linked = Linked {
+                    resource_id: word(row, "links", "resource_id")?,
+                    version: row.try_get("version")?,
+                    shown: row.try_get("shown_digest")?,
+                    drift: row.try_get("drift_digest")?,
+                };
+                Ok::<_, StoreError>((word(row, "links", "remote_id")?, linked))
+            })
             .collect::<Result<_, _>>()?;
         let strangers: Vec<&Seen> = page.iter().filter(|seen| !linked.contains_key(&seen.remote_id)).collect();
         if !strangers.is_empty() {

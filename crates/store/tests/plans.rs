@@ -170,6 +170,7 @@ fn result(link: &scimfleet_store::ClaimedLink, group: &scimfleet_core::ResourceI
         last_error: None,
         intent: None,
         last_run: None,
+        rewritten: false,
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod consume;
 mod desire;
+mod drift;
 pub mod examine;
 mod observe;
 pub mod preview;
@@ -22,6 +23,7 @@ use scimfleet_store::Store;
 pub use consume::run;
 pub use desire::{Desire, Desired};
 pub use provider::{Provider, ProviderError, Providers, resolve_profile};
+pub use task::{TaskOutcome, process};
 
 /// How much a worker takes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,6 +19,9 @@ use crate::task::{Session, TaskError};
 /// A listing is saved after this many pages, so that another worker loses little.
 const SAVE_EVERY_PAGES: u64 = 20;
 
+/// Members of groups that a listing shows at the most: some megabytes.
+const MEMBERS_LISTED_MAX: i64 = 10_000;
+
 /// Where a listing stands, for whoever goes on with it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Saved {
@@ -108,16 +111,18 @@ impl Session<'_> {
         let position = saved.at.clone().unwrap_or_else(ListPosition::start);
         let mut lister = Lister::new(self.provider.client.clone(), self.task.kind, position)
             .already_read(saved.read.iter().map(String::as_str));
+        let projection = self.projection().await?;
         let mut pages = 0;
         loop {
-            let page = match lister.next_page(Projection::Except("members"), &self.context).await {
+            let asked_at_ms = self.worker.store.now_ms();
+            let page = match lister.next_page(projection, &self.context).await {
                 Ok(Some(page)) => page,
                 Ok(None) => break,
                 Err(error) => return Ok(Err(error)),
             };
             counts.request("GET", 1);
             pages += 1;
-            self.note_page(run, &page.resources, saved).await?;
+            self.note_page(run, &page.resources, saved, asked_at_ms).await?;
             saved.at = lister.position().cloned();
             if saved.at.is_some() && began.elapsed() > TASK_TIME_MAX {
                 return Ok(Ok(End::TimeIsOver));
@@ -132,11 +137,19 @@ impl Session<'_> {
         }))
     }
 
+    /// Members are asked for while there are few: then drift in them is seen, too (R22).
+    async fn projection(&self) -> Result<Projection<'static>, StoreError> {
+        let few = self.task.kind == ResourceKind::Group
+            && !self.worker.store.has_more_memberships(self.provider.row.id, MEMBERS_LISTED_MAX).await?;
+        Ok(if few { Projection::Default } else { Projection::Except("members") })
+    }
+
     async fn note_page(
         &self,
         run: RunId,
         resources: &[scimfleet_core::scim::Document],
         saved: &mut Saved,
+        asked_at_ms: i64,
     ) -> Result<(), StoreError> {
         let kind = self.task.kind;
         let accounts = resources.iter().filter_map(|document| account_of(kind, document));
@@ -152,6 +165,7 @@ impl Session<'_> {
         seen.dedup_by(|one, other| one.remote_id == other.remote_id);
         let linked = self.worker.store.record_seen(self.provider.row.id, kind, run, &seen).await?;
         saved.ours.extend(linked.keys().map(hash));
+        self.compare_page(resources, &linked, asked_at_ms).await?;
         saved.read.extend(seen.iter().map(|account| account.remote_id.to_string()));
         Ok(())
     }

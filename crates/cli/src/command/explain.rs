@@ -66,7 +66,7 @@ fn document(row: &ProviderRow, scope: &str, link: Option<&LinkRow>, log: &[LogRo
     json!({ "provider": row.settings.name, "provider_state": row.state, "scope": scope,
         "link": link.map(|link| json!({ "state": link.state, "reason": link.park_reason, "remote_id": link.remote_id,
             "ownership": link.ownership, "attempts": link.attempts, "due_at_ms": link.due_at_ms,
-            "owed": link.dirty, "error": link.last_error })),
+            "owed": link.dirty, "drifted": link.drifted, "error": link.last_error })),
         "attempts": attempts })
 }
 
@@ -83,6 +83,9 @@ fn describe(store: &Store, row: &ProviderRow, scope: &str, link: Option<&LinkRow
             if let Some(account) = &link.remote_id {
                 let ownership = link.ownership.map(|one| format!(", {one}")).unwrap_or_default();
                 text.push_str(&format!(", account {account}{ownership}"));
+            }
+            if link.drifted {
+                text.push_str("\n  somebody changed it there since our last write");
             }
             if let Some(error) = &link.last_error {
                 text.push_str(&format!("\n  said: {error}"));

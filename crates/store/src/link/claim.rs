@@ -54,6 +54,8 @@ pub struct ClaimedLink {
     pub fencing: i64,
     /// The last run that counted it.
     pub last_run: Option<String>,
+    /// A listing showed that somebody changed it there (R22).
+    pub drifted: bool,
 }
 
 /// An intent as it is recorded before a write.
@@ -84,11 +86,12 @@ fn claimed(row: &AnyRow) -> Result<ClaimedLink, StoreError> {
         marked_at_ms: row.try_get("marked_at")?,
         fencing: row.try_get("fencing")?,
         last_run: row.try_get("last_run")?,
+        drifted: row.try_get::<Option<String>, _>("drift_digest")?.is_some(),
     })
 }
 
 const CLAIMED: &str = "resource_id, kind, wanted, state, remote_id, ownership, version, sent_digest, sent_document, \
-     attempts, intent, dirty, marked, marked_at, fencing, last_run, synced_generation, approved_mark";
+     attempts, intent, dirty, marked, marked_at, fencing, last_run, synced_generation, approved_mark, drift_digest";
 
 impl Store {
     /// Claims what nobody holds. The second part is what somebody holds, `holder` itself included (its

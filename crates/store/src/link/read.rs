@@ -45,6 +45,8 @@ pub struct LinkRow {
     pub last_error: Option<String>,
     /// Milliseconds since 1970.
     pub updated_at_ms: i64,
+    /// A listing showed that somebody changed it there since our last write (R22).
+    pub drifted: bool,
 }
 
 /// Links of a provider by state, and how many are owed something.
@@ -59,7 +61,7 @@ pub struct LinkCounts {
 }
 
 pub(crate) const COLUMNS: &str = "provider_id, resource_id, kind, wanted, state, park_reason, remote_id, ownership, sent_digest, \
-     sent_document, dirty, attempts, due_at, last_error, updated_at";
+     sent_document, dirty, attempts, due_at, last_error, updated_at, drift_digest";
 
 pub(crate) fn link_row(row: &AnyRow) -> Result<LinkRow, StoreError> {
     Ok(LinkRow {
@@ -78,6 +80,7 @@ pub(crate) fn link_row(row: &AnyRow) -> Result<LinkRow, StoreError> {
         due_at_ms: row.try_get("due_at")?,
         last_error: row.try_get("last_error")?,
         updated_at_ms: row.try_get("updated_at")?,
+        drifted: row.try_get::<Option<String>, _>("drift_digest")?.is_some(),
     })
 }
 

@@ -56,6 +56,9 @@ pub struct LinkResult {
     pub intent: Option<String>,
     /// The run that counted it.
     pub last_run: Option<RunId>,
+    /// The provider took a write: what it shows next is the new baseline (R22).
+    #[serde(serialize_with = "as_int")]
+    pub rewritten: bool,
 }
 
 fn as_int<S: serde::Serializer>(value: &bool, serializer: S) -> Result<S::Ok, S::Error> {
@@ -118,7 +121,7 @@ pub struct Recorded {
     pub stale: Vec<ResourceId>,
 }
 
-const RESULT: [Column; 17] = [
+const RESULT: [Column; 18] = [
     Column::Text("resource_id"),
     Column::Int("fencing"),
     Column::Int("marked"),
@@ -136,6 +139,7 @@ const RESULT: [Column; 17] = [
     Column::Text("last_error"),
     Column::Text("intent"),
     Column::Text("last_run"),
+    Column::Int("rewritten"),
 ];
 
 impl Store {
@@ -204,6 +208,10 @@ async fn update_links(
          ownership = b.ownership, version = b.version, sent_digest = b.sent_digest, sent_document = b.sent_document, \
          synced_generation = b.synced_generation, attempts = b.attempts, due_at = b.due_at_ms, \
          last_error = b.last_error, intent = b.intent, last_run = COALESCE(b.last_run, links.last_run), \
+         shown_digest = CASE WHEN b.rewritten = 1 THEN NULL ELSE links.shown_digest END, \
+         repaired_digest = CASE WHEN b.rewritten = 1 THEN COALESCE(links.drift_digest, links.repaired_digest) \
+         ELSE links.repaired_digest END, \
+         drift_digest = CASE WHEN b.rewritten = 1 THEN NULL ELSE links.drift_digest END, \
          dirty = CASE WHEN links.marked = b.marked AND b.still_dirty = 0 THEN 0 ELSE 1 END, \
          queued_at = NULL, lease_holder = NULL, lease_until = 0, updated_at = $3 \
          FROM {batch} WHERE links.provider_id = $1 AND links.resource_id = b.resource_id \

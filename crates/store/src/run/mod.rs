@@ -77,6 +77,13 @@ impl Counts {
         *self.requests.entry(method.to_owned()).or_default() += count;
     }
 
+    /// Counts requests of one method, if there were any.
+    pub fn request_if_any(&mut self, method: &str, count: u64) {
+        if count > 0 {
+            self.request(method, count);
+        }
+    }
+
     /// Adds another's counters.
     pub fn add(&mut self, other: &Self) {
         for (name, count) in &other.objects {

@@ -1,9 +1,9 @@
 //! What a listing showed: ours, or candidates for adoption (R15, R16).
 
-use scimfleet_core::{ResourceKind, RunId};
-use scimfleet_store::Seen;
+use scimfleet_core::{ResourceId, ResourceKind, RunId};
+use scimfleet_store::{LinkResult, MembershipChange, Seen, ShownRow, TaskRecord};
 
-use crate::support::{on_both, remote};
+use crate::support::{in_sync, on_both, remote};
 
 const USER: ResourceKind = ResourceKind::User;
 
@@ -17,7 +17,8 @@ on_both! {
         let page = [seen(&ours, None, "anna"), seen("s1", Some("e1"), "bert"), seen("s2", None, "carl")];
         let run = RunId(uuid::Uuid::now_v7());
         let linked = db.store.record_seen(provider, USER, run, &page).await.unwrap();
-        assert_eq!(linked.into_iter().collect::<Vec<_>>(), [(remote(&ours), anna.clone())]);
+        let linked: Vec<_> = linked.into_iter().map(|(account, link)| (account, link.resource_id)).collect();
+        assert_eq!(linked, [(remote(&ours), anna.clone())]);
         let find = async |wishes: &[(Option<&str>, &str)]| {
             let wishes: Vec<_> = wishes.iter().map(|(id, key)| (id.map(str::to_owned), (*key).to_owned())).collect();
             let found = db.store.candidates(provider, USER, &wishes).await.unwrap();
@@ -36,6 +37,60 @@ on_both! {
         assert_eq!(db.store.count_accounts(provider, USER).await.unwrap(), 1);
         assert_eq!(db.store.accounts_after(provider, USER, None, 10).await.unwrap(), [(anna.clone(), remote(&ours))]);
         assert!(db.store.accounts_after(provider, USER, Some(&anna), 10).await.unwrap().is_empty());
+    }
+
+    async fn drift_is_noted_once_and_a_write_ends_it(db: &Database) {
+        let provider = db.provider("acme", &["anna"]).await;
+        let anna = db.id("anna").await;
+        db.settle(provider, &anna).await;
+        let shown = |text: &str| [ShownRow { resource_id: anna.clone(), shown: text.to_owned() }];
+        let (before, now) = (db.store.now_ms() - 60_000, db.store.now_ms() + 60_000);
+        db.store.keep_shown(provider, &shown("old page"), before).await.unwrap();
+        let baseline = async || {
+            let page = [seen(&format!("remote-{anna}"), None, "anna")];
+            let run = RunId(uuid::Uuid::now_v7());
+            let linked = db.store.record_seen(provider, USER, run, &page).await.unwrap();
+            linked.into_values().next().unwrap()
+        };
+        assert_eq!(baseline().await.shown, None, "a page from before the write says nothing");
+        db.store.keep_shown(provider, &shown("one"), now).await.unwrap();
+        assert_eq!(baseline().await.shown.as_deref(), Some("one"));
+        let noted = async |text: &str, repair: bool| db.store.note_drift(provider, &shown(text), now, repair).await.unwrap();
+        assert_eq!(noted("two", false).await, std::slice::from_ref(&anna));
+        assert!(noted("two", false).await.is_empty(), "it is news once");
+        assert!(!db.link(provider, &anna).await.dirty);
+        assert_eq!(noted("three", true).await, std::slice::from_ref(&anna));
+        assert!(db.link(provider, &anna).await.dirty);
+        let link = db.claim(provider, &anna).await;
+        assert!(link.drifted);
+        let mended = LinkResult { rewritten: true, ..in_sync(&link) };
+        db.store.record(provider, &TaskRecord { results: vec![mended], ..TaskRecord::default() }).await.unwrap();
+        let after = baseline().await;
+        assert_eq!((after.shown, after.drift), (None, None));
+        db.store.keep_shown(provider, &shown("one"), now).await.unwrap();
+        assert_eq!(noted("three", true).await, std::slice::from_ref(&anna));
+        let link = db.link(provider, &anna).await;
+        assert_eq!((link.dirty, link.drifted), (false, true), "the same state is mended once");
+        db.store.forget_drift(provider, std::slice::from_ref(&anna)).await.unwrap();
+        assert!(!db.link(provider, &anna).await.drifted);
+    }
+
+    async fn members_that_were_lost_count_as_not_sent(db: &Database) {
+        let provider = db.provider("acme", &["anna", "bert"]).await;
+        db.import(&[r#"{"displayName":"team","externalId":"team","members":["anna","bert"]}"#]).await;
+        db.store.want_everything(provider).await.unwrap();
+        let (team, anna, bert) = (db.id("team").await, db.id("anna").await, db.id("bert").await);
+        let sent = |member: &ResourceId, account| MembershipChange {
+            group_id: team.clone(),
+            member_id: member.clone(),
+            remote_id: Some(remote(account)),
+        };
+        let record = TaskRecord { memberships: vec![sent(&anna, "1"), sent(&bert, "2")], ..TaskRecord::default() };
+        db.store.record(provider, &record).await.unwrap();
+        assert!(db.store.has_more_memberships(provider, 1).await.unwrap());
+        assert!(!db.store.has_more_memberships(provider, 2).await.unwrap());
+        db.store.forget_sent_members(provider, &team, &[anna]).await.unwrap();
+        assert_eq!(db.store.sent_members(provider, &team).await.unwrap(), [(bert, remote("2"))]);
     }
 }
 

@@ -283,6 +283,7 @@ pub(crate) fn unchanged(link: &ClaimedLink) -> LinkResult {
         last_error: None,
         intent: None,
         last_run: None,
+        rewritten: false,
     }
 }
 

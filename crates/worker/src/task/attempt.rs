@@ -1,5 +1,7 @@
 //! One object on its way through a task: what is known, what is planned, and a ledger of what was done.
 
+use std::time::Duration;
+
 use scimfleet_core::outcome::Outcome;
 use scimfleet_core::plan::{Plan, Standing};
 use scimfleet_core::scim::Document;
@@ -9,6 +11,7 @@ use scimfleet_core::{RemoteId, ResourceId, ResourceKind};
 use scimfleet_scim_client::{Answer, ScimError};
 use scimfleet_store::{ClaimedLink, Counts, LogEntry, MembershipChange, ResourceRow};
 
+use super::wire::{Via, Write};
 use crate::desire::Desired;
 
 /// The account as we know it after what was done so far.
@@ -56,6 +59,10 @@ pub(crate) struct Attempt {
     pub(crate) sent_members: Vec<MembershipChange>,
     pub(crate) waits_for: Vec<ResourceId>,
     pub(crate) arrived: bool,
+    /// Somebody changed it at the provider: what it shows is to be compared and mended (R22).
+    pub(crate) repairs: bool,
+    /// That was done.
+    pub(crate) compared: bool,
     /// Nothing was owed: its link is given back as it was.
     pub(crate) untouched: bool,
     /// A group that is gone: the provider holds none of its members any more.
@@ -85,6 +92,8 @@ impl Attempt {
             sent_members: Vec::new(),
             waits_for: Vec::new(),
             arrived: false,
+            repairs: false,
+            compared: false,
             untouched: false,
             emptied: false,
         }
@@ -115,7 +124,7 @@ impl Attempt {
             .plan
             .as_ref()
             .is_some_and(|plan| !matches!(plan.operation, scimfleet_core::plan::Operation::Nothing(_)));
-        self.outcome.is_none() && (planned || self.members.differ() || self.is_suspect())
+        self.outcome.is_none() && (planned || self.members.differ() || self.is_suspect() || self.repairs)
     }
 
     /// Whether somebody began a write and nobody knows what became of it.
@@ -143,36 +152,38 @@ impl Attempt {
         self.sent_members.clear();
     }
 
-    pub(crate) fn log_write(&mut self, write: &Write<'_>, result: &Result<Answer, ScimError>, removal: i64) {
+    /// Notes a write in the log and in the counters.
+    pub(crate) fn log_write(
+        &mut self,
+        write: &Write,
+        via: Via,
+        task: &Task,
+        result: Result<&Answer, &ScimError>,
+        took: Duration,
+    ) {
         let (outcome, status, detail) = match result {
             Ok(answer) => ("done".to_owned(), Some(i64::from(answer.status)), None),
             Err(error) => (error.class().as_str().to_owned(), error.status().map(i64::from), Some(error.to_string())),
         };
-        self.requests.request(write.method, 1);
+        match via {
+            Via::Request(method) => self.requests.request(method, 1),
+            Via::Bulk => self.requests.request("bulk_operations", 1),
+        }
         self.log.push(LogEntry {
             id: LogEntry::key(),
             resource_id: self.link.resource_id.clone(),
             kind: self.link.kind,
             operation: write.operation.to_owned(),
             outcome,
-            removal,
+            removal: write.removal,
             remote_id: self.account.remote_id.clone(),
             attributes: serde_json::json!(write.attributes).to_string(),
             status,
             detail,
-            cause: write.task.cause.as_str().to_owned(),
-            run_id: write.task.run.map(|run| run.to_string()),
-            task_id: Some(write.task.task.to_string()),
-            duration_ms: i64::try_from(write.began.elapsed().as_millis()).unwrap_or(i64::MAX),
+            cause: task.cause.as_str().to_owned(),
+            run_id: task.run.map(|run| run.to_string()),
+            task_id: Some(task.task.to_string()),
+            duration_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
         });
     }
-}
-
-/// A write as it is logged.
-pub(crate) struct Write<'a> {
-    pub(crate) method: &'static str,
-    pub(crate) operation: &'static str,
-    pub(crate) attributes: Vec<String>,
-    pub(crate) task: &'a Task,
-    pub(crate) began: std::time::Instant,
 }

@@ -34,6 +34,14 @@ impl Session<'_> {
         }
     }
 
+    /// Operations that one bulk request may hold there; none: it has no bulk, whatever it announces.
+    pub(crate) async fn remember_bulk(&self, operations: usize) {
+        let value = serde_json::Value::from(operations);
+        if let Err(error) = self.worker.store.remember(self.provider.row.id, "bulk_operations", &value).await {
+            tracing::debug!(error = %error, "the room of a bulk request could not be remembered");
+        }
+    }
+
     /// The provider took a deleted member out of its groups by itself: nobody needs to be taken out again.
     pub(crate) async fn remember_delete_leaves_groups(&self) {
         let value = serde_json::Value::Bool(true);

@@ -8,12 +8,13 @@ use scimfleet_core::provider::MatchAttribute;
 use scimfleet_core::scim::Document;
 use scimfleet_core::scim::resource::fold;
 use scimfleet_core::{RemoteId, ResourceKind};
-use scimfleet_scim_client::{ListPosition, Lister, Listing, Projection, ScimError};
+use scimfleet_scim_client::{ListPosition, Lister, Listing, Projection};
 use scimfleet_store::{Candidate, StoreError};
 use serde_json::Value;
 
 use super::Session;
 use super::attempt::Attempt;
+use super::wire::{Failure, Halt, Route};
 
 /// What to look for, owned.
 pub(crate) struct Sought {
@@ -73,17 +74,26 @@ impl Listed {
 }
 
 /// Why nobody can say whether the account is there.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub(crate) enum LookError {
-    /// The provider.
-    #[error(transparent)]
-    Scim(#[from] ScimError),
+    /// The provider was not asked, or did not answer.
+    Halt(Halt),
     /// The database: it knows whose account is whose.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
     /// A write may have been applied, and no complete listing shows whether it was.
-    #[error("a create may have been applied, and the provider can neither filter nor list everybody: {0}")]
     Undecided(String),
+}
+
+impl From<Halt> for LookError {
+    fn from(halt: Halt) -> Self {
+        Self::Halt(halt)
+    }
+}
+
+impl From<StoreError> for LookError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 /// How an object is looked up.
@@ -124,8 +134,7 @@ impl Session<'_> {
                 understood = false;
                 continue;
             }
-            attempt.requests.request("GET", 1);
-            let found = self.provider.client.find(kind, name, value, &self.context).await?;
+            let found = self.find(attempt, name, value).await?;
             understood &= found.refused == 0;
             accounts.extend(found.resources.iter().filter_map(|document| account_of(kind, document)));
             if !accounts.is_empty() {
@@ -146,7 +155,10 @@ impl Session<'_> {
         let kind = attempt.link.kind;
         let mut lister = Lister::new(self.provider.client.clone(), kind, ListPosition::start());
         let mut accounts = Vec::new();
-        while let Some(page) = lister.next_page(Projection::Except("members"), &self.context).await? {
+        loop {
+            let _turn = self.turn(kind, Route::Read).await.map_err(Halt::NotNow)?;
+            let page = lister.next_page(Projection::Except("members"), &self.context).await;
+            let Some(page) = page.map_err(|error| Halt::Failed(Failure::new(error)))? else { break };
             attempt.requests.request("GET", 1);
             accounts.extend(page.resources.iter().filter_map(|document| account_of(kind, document)).filter(
                 |account| {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use scimfleet_core::outcome::Outcome;
 use scimfleet_core::plan::{member_patches, member_values};
 use scimfleet_core::profile::Update;
+use scimfleet_core::retry::Class;
 use scimfleet_core::scim::Document;
 use scimfleet_core::scim::message::PatchOperation;
 use scimfleet_core::state::LinkState;
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use super::Session;
 use super::attempt::{Attempt, Members};
+use super::wire::{Call, Content, Halt, Write};
 
 impl Session<'_> {
     /// Loads what these groups lack and have too many: two statements for the task, three where a whole
@@ -78,21 +80,15 @@ impl Session<'_> {
             member_patches(&add, &remove, &self.provider.profile)
         };
         for operations in patches {
-            if !self.tenure.allows_request() {
-                return Err(Outcome::NotBegun);
-            }
-            let write = self.write("PATCH", "patch", vec!["members".to_owned()]);
-            let kind = ResourceKind::Group;
-            let result = self.provider.client.patch(kind, &account, &operations, None, &self.context).await;
             let (added, removed) = touched(&operations);
-            attempt.log_write(&write, &result, i64::try_from(removed.len()).unwrap_or(i64::MAX));
-            match result {
+            let write = of_members("patch", removed.len());
+            match self.deliver(attempt, &write, patch_of(&account, &operations)).await {
                 Ok(answer) => {
                     attempt.account.version = answer.version;
                     self.health.ok();
                     attempt.remember_chunk(&added, &removed);
                 }
-                Err(error) => return Err(self.members_failed(attempt, &error).await),
+                Err(halt) => return Err(self.members_halted(attempt, &halt).await),
             }
         }
         self.remove_dangling(attempt, &account).await
@@ -126,34 +122,26 @@ impl Session<'_> {
         account: &RemoteId,
         members: &[(ResourceId, RemoteId)],
     ) -> Result<bool, Outcome> {
-        use scimfleet_core::retry::Class;
         let gone: Vec<RemoteId> = members.iter().map(|(_, id)| id.clone()).collect();
         for operations in member_patches(&[], &gone, &self.provider.profile) {
-            if !self.tenure.allows_request() {
-                return Err(Outcome::NotBegun);
-            }
-            let write = self.write("PATCH", "patch", vec!["members".to_owned()]);
-            let result =
-                self.provider.client.patch(ResourceKind::Group, account, &operations, None, &self.context).await;
-            attempt.log_write(&write, &result, 0);
-            match result {
+            match self.deliver(attempt, &of_members("patch", 0), patch_of(account, &operations)).await {
                 Ok(answer) => attempt.account.version = answer.version,
-                Err(error) if error.class() == Class::Permanent => return Ok(false),
-                Err(error) => return Err(self.members_failed(attempt, &error).await),
+                Err(Halt::Failed(failure)) if failure.class() == Class::Permanent => return Ok(false),
+                Err(halt) => return Err(self.members_halted(attempt, &halt).await),
             }
         }
         Ok(true)
     }
 
-    async fn members_failed(&self, attempt: &mut Attempt, error: &scimfleet_scim_client::ScimError) -> Outcome {
-        use scimfleet_core::retry::Class;
-        match error.class() {
+    async fn members_halted(&self, attempt: &mut Attempt, halt: &Halt) -> Outcome {
+        let Halt::Failed(failure) = halt else { return self.halted(halt) };
+        match failure.class() {
             Class::Unsupported => {
                 self.remember_update(Update::Put).await;
-                Outcome::Again(error.to_string())
+                Outcome::Again(failure.to_string())
             }
-            Class::Gone => self.after_not_found(attempt, error).await,
-            _ => self.failed(error),
+            Class::Gone => self.after_not_found(attempt, failure).await,
+            _ => self.failed(failure),
         }
     }
 
@@ -161,19 +149,28 @@ impl Session<'_> {
     async fn put_members(&self, attempt: &mut Attempt, account: &RemoteId) -> Result<(), Outcome> {
         let Some(document) = attempt.account.sent.clone() else { return Ok(()) };
         let body = self.with_members(attempt, &document);
-        let write = self.write("PUT", "replace", vec!["members".to_owned()]);
-        let result = self.provider.client.replace(ResourceKind::Group, account, &body, None, &self.context).await;
-        let removed = i64::try_from(attempt.members.remove.len()).unwrap_or(i64::MAX);
-        attempt.log_write(&write, &result, removed);
-        match result {
+        let write = of_members("replace", attempt.members.remove.len());
+        let content = Content::Replace(&body);
+        let call = Call { kind: ResourceKind::Group, account: Some(account), content, version: None };
+        match self.deliver(attempt, &write, call).await {
             Ok(answer) => {
                 attempt.account.version = answer.version;
                 attempt.settle_members_of_put();
                 Ok(())
             }
-            Err(error) => Err(self.failed(&error)),
+            Err(halt) => Err(self.halted(&halt)),
         }
     }
+}
+
+fn of_members(operation: &'static str, removed: usize) -> Write {
+    let removal = i64::try_from(removed).unwrap_or(i64::MAX);
+    Write { operation, attributes: vec!["members".to_owned()], removal }
+}
+
+fn patch_of<'a>(account: &'a RemoteId, operations: &'a [PatchOperation]) -> Call<'a> {
+    let content = Content::Patch(operations);
+    Call { kind: ResourceKind::Group, account: Some(account), content, version: None }
 }
 
 /// Who is added, who is waited for, who is left out (R24): members out of scope, inactive ones without

@@ -2,6 +2,8 @@
 //! consumer's, and comes after.
 
 mod attempt;
+mod bulk;
+mod create;
 mod guard;
 mod learned;
 pub(crate) mod lookup;
@@ -9,15 +11,18 @@ mod members;
 pub(crate) mod pace;
 mod send;
 mod settle;
+mod update;
+mod wire;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use scimfleet_core::outcome::{InvalidData, Outcome};
 use scimfleet_core::plan::{Leaving, Plan, leaver_action, plan_away, plan_wanted};
-use scimfleet_core::provider::OnInvalid;
+use scimfleet_core::provider::{Drift, OnInvalid};
 use scimfleet_core::retry::Class;
 use scimfleet_core::state::{ProviderState, RunState};
 use scimfleet_core::task::{Cause, Lane, Task};
@@ -26,16 +31,17 @@ use scimfleet_scim_client::RequestContext;
 use scimfleet_store::{ClaimedLink, Recorded, ResourceRow, RunError, StoreError, TaskClose, Wanted};
 
 use self::attempt::Attempt;
+use self::bulk::{Bulk, Room};
 use self::lookup::{Listed, Sought};
-use self::pace::{Health, LEASE, PACE_WAIT_MAX, RENEW_EVERY, Tenure, Trip};
+use self::pace::{Health, LEASE, RENEW_EVERY, Tenure, Trip};
 use self::settle::intent_of;
 use crate::Worker;
 use crate::desire::{Desire, DesireError, desires};
 use crate::provider::{Provider, ProviderError};
 
 /// What became of a task, for the broker.
-#[derive(Debug)]
-pub(crate) enum TaskOutcome {
+#[derive(Debug, PartialEq, Eq)]
+pub enum TaskOutcome {
     /// Recorded as far as it goes: ack. What is left of it stays dirty in the database.
     Completed,
     /// The database is in trouble: nothing was recorded, nothing is acknowledged (R32).
@@ -73,12 +79,13 @@ pub(crate) struct Session<'a> {
     pub(crate) context: RequestContext,
     pub(crate) tenure: Tenure,
     pub(crate) health: Arc<Health>,
+    pub(crate) bulk: Bulk,
     throttled: Mutex<Option<Duration>>,
     tripped: Mutex<Option<(Trip, String)>>,
 }
 
-/// Works on a task to its end, whatever that is.
-pub(crate) async fn process(worker: &Worker, task: &Task, traceparent: Option<String>) -> TaskOutcome {
+/// Works on a task to its end, whatever that is. `traceparent` is the trace context of the change.
+pub async fn process(worker: &Worker, task: &Task, traceparent: Option<String>) -> TaskOutcome {
     match work(worker, task, traceparent).await {
         Ok(outcome) => outcome,
         Err(error) if error.is_trouble() => TaskOutcome::Held(error.to_string()),
@@ -135,8 +142,10 @@ async fn work(worker: &Worker, task: &Task, traceparent: Option<String>) -> Resu
             None => return Ok(TaskOutcome::Completed),
         }
     };
+    let bulk = Bulk::new(Room::of(&provider.row.settings, &provider.profile));
     let session = Session {
         worker,
+        bulk,
         health: provider.health.clone(),
         provider,
         task,
@@ -199,7 +208,8 @@ impl Session<'_> {
             self.stop_run(invalid).await?;
             return self.follow_up(recorded).await;
         }
-        self.send(&mut attempts).await?;
+        // Boxed: the compiler cannot prove otherwise that the whole of it may move between threads.
+        self.send(&mut attempts).boxed().await?;
         let recorded = self.record(attempts, elsewhere_ms).await?;
         self.follow_up(recorded).await
     }
@@ -218,6 +228,8 @@ impl Session<'_> {
         }
         for attempt in attempts.iter_mut().filter(|attempt| attempt.outcome.is_none()) {
             attempt.plan = self.plan(attempt);
+            let mends = self.provider.row.settings.drift == Drift::Repair && attempt.link.drifted;
+            attempt.repairs = mends && attempt.desired.is_some() && attempt.account.remote_id.is_some();
             if let Some(desired) = &attempt.desired {
                 attempt.waits_for.extend(desired.waits_for.iter().cloned());
             }
@@ -320,48 +332,28 @@ impl Session<'_> {
         let ours = self.worker.store.intend(self.provider.row.id, &intents, LEASE).await?;
         self.tenure.renewed(asked_at);
         let links: Vec<ClaimedLink> = intents.iter().map(|(link, _)| (*link).clone()).collect();
-        let in_flight = self.worker.limits.requests_in_flight.max(1);
-        let writing = attempts.iter_mut().filter(|attempt| attempt.writes() && ours.contains(attempt.id()));
-        let sending = futures::stream::iter(writing)
-            .for_each_concurrent(in_flight, |attempt| self.paced(attempt, listed.as_ref()));
+        let writing: Vec<&mut Attempt> =
+            attempts.iter_mut().filter(|attempt| attempt.writes() && ours.contains(attempt.id())).collect();
+        // Objects that travel together are all at work at once; how many requests that makes is the wire's.
+        let together = self.bulk.begin(writing.len());
+        let in_flight = if together { writing.len() } else { self.worker.limits.requests_in_flight.max(1) };
+        let mut work = Vec::with_capacity(writing.len());
+        for attempt in writing {
+            work.push(self.work_on(attempt, listed.as_ref()));
+        }
+        let sending = futures::stream::iter(work).buffer_unordered(in_flight).collect::<()>();
         tokio::select! {
-            () = sending => {}
+            _ = futures::future::join(sending, self.conduct().boxed()) => {}
             () = self.renew(&links) => {}
         }
         Ok(())
     }
 
-    /// Waits for its turn, then performs; a long wait or a lost tenure leaves the object as it is.
-    async fn paced(&self, attempt: &mut Attempt, listed: Option<&Listed>) {
-        let Ok(_turn) = self.provider.in_flight.acquire().await else { return };
-        match self.turn().await {
-            Ok(()) => self.perform(attempt, listed).await,
-            Err(outcome) => attempt.outcome = Some(outcome),
-        }
-    }
-
-    /// Leavers that a person, or a probe, sends to a provider that is set aside.
-    fn goes_anyway(&self) -> bool {
-        self.task.lane == Lane::Leavers && may_work(self.task, self.provider.row.state)
-    }
-
-    async fn turn(&self) -> Result<(), Outcome> {
-        loop {
-            let gives_up = self.worker.drain.give_up_token().is_cancelled();
-            let stopped = self.health.is_tripped() || self.health.is_set_aside() && !self.goes_anyway();
-            if gives_up || stopped || !self.tenure.allows_request() {
-                return Err(Outcome::NotBegun);
-            }
-            if let Some(wait) = self.throttled.lock().ok().and_then(|wait| *wait) {
-                return Err(Outcome::Throttled(wait));
-            }
-            let name = self.provider.row.name();
-            match self.worker.coordination.try_acquire(name, "all", self.provider.rate).await {
-                None => return Ok(()),
-                Some(wait) if wait <= PACE_WAIT_MAX => tokio::time::sleep(wait).await,
-                Some(wait) => return Err(Outcome::Throttled(wait)),
-            }
-        }
+    fn work_on<'a>(&'a self, attempt: &'a mut Attempt, listed: Option<&'a Listed>) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            self.perform(attempt, listed).await;
+            self.bulk.leave();
+        })
     }
 
     /// Never ends by itself: it goes beside the sending.

@@ -2,7 +2,7 @@
 //! must fit into (R19), and the breaker.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use scimfleet_core::retry::Class;
@@ -18,6 +18,12 @@ const LEASE_LEFT_MIN: Duration = Duration::from_secs(32);
 pub(crate) const TASK_TIME_MAX: Duration = Duration::from_secs(5 * 60);
 /// Pacing waits up to this long for the next request; a longer wait gives the object back.
 pub(crate) const PACE_WAIT_MAX: Duration = Duration::from_millis(250);
+/// A provider works a bulk request off one by one; by then it shall be done, well before our timeout.
+const BULK_TIME_MAX: Duration = Duration::from_secs(8);
+/// Operations in a provider's first bulk request: a second for each would still do.
+const BULK_ROOM_FIRST: usize = 25;
+/// More than a task ever holds.
+const BULK_ROOM_MAX: usize = 1000;
 /// Failures in a row after which a provider counts as down.
 const FAILURES_MAX: u32 = 5;
 
@@ -72,9 +78,33 @@ pub(crate) struct Health {
     failures: AtomicU32,
     tripped: AtomicBool,
     set_aside: AtomicBool,
+    /// Operations that a bulk request may hold so that it is answered in good time; 0: not known yet.
+    bulk_room: AtomicUsize,
 }
 
 impl Health {
+    /// Operations for the next bulk request: few until it is known how fast the provider works them off.
+    pub(crate) fn bulk_room(&self) -> usize {
+        match self.bulk_room.load(Ordering::Relaxed) {
+            0 => BULK_ROOM_FIRST,
+            known => known,
+        }
+    }
+
+    /// A bulk request of so many operations was answered.
+    pub(crate) fn bulk_took(&self, operations: usize, took: Duration) {
+        let each = took / u32::try_from(operations.max(1)).unwrap_or(u32::MAX);
+        let room = BULK_TIME_MAX.as_nanos() / each.as_nanos().max(1);
+        let room = usize::try_from(room).unwrap_or(usize::MAX).clamp(2, BULK_ROOM_MAX);
+        self.bulk_room.store(room, Ordering::Relaxed);
+        self.ok();
+    }
+
+    /// A bulk request of so many operations was not answered in time, or with too much.
+    pub(crate) fn bulk_failed(&self, operations: usize) {
+        self.bulk_room.store((operations / 2).max(2), Ordering::Relaxed);
+    }
+
     /// Notes a success.
     pub(crate) fn ok(&self) {
         self.failures.store(0, Ordering::Relaxed);

@@ -142,6 +142,7 @@ impl Session<'_> {
         let fate = self.fate(attempt, &outcome, now);
         let synced = attempt.resource.as_ref().map_or(attempt.link.synced_generation, |row| row.generation);
         let counted = outcome.counter().is_some();
+        let rewritten = attempt.compared || attempt.log.iter().any(|entry| entry.outcome == "done");
         LinkResult {
             resource_id: attempt.id().clone(),
             fencing: attempt.link.fencing,
@@ -160,6 +161,7 @@ impl Session<'_> {
             last_error: fate.words,
             intent: fate.intent,
             last_run: self.task.run.filter(|_| counted),
+            rewritten,
         }
     }
 

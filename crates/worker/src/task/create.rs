@@ -1,0 +1,150 @@
+//! Accounts that are not ours yet: looked for, created, or taken over (R16, R20, R26).
+
+use scimfleet_core::RemoteId;
+use scimfleet_core::adoption::Judgement;
+use scimfleet_core::outcome::Outcome;
+use scimfleet_core::plan::{Operation, plan_wanted};
+use scimfleet_core::retry::Class;
+use scimfleet_core::scim::{Document, ResourceKind};
+use scimfleet_core::state::{Ownership, ParkReason};
+use scimfleet_scim_client::Answer;
+
+use super::Session;
+use super::attempt::Attempt;
+use super::lookup::{Listed, Look, LookError, Sought};
+use super::wire::{Call, Content, Failure, Halt, Write};
+
+impl Session<'_> {
+    /// POST, after looking whether the account is there already (R16).
+    pub(crate) async fn create(&self, attempt: &mut Attempt, document: &Document, listed: Option<&Listed>) -> Outcome {
+        let sought = Sought::of(attempt.link.kind, document);
+        let look = match listed {
+            Some(listed) if !attempt.has_open_intent() => Look::Listed(listed),
+            _ => Look::Live,
+        };
+        match self.look_up(attempt, &sought, look).await {
+            Err(error) => self.cannot_look(&error),
+            Ok(Judgement::Conflict(words)) => Outcome::Parked(ParkReason::Conflict, words),
+            Ok(Judgement::Take(account)) => self.adopt(attempt, account).await,
+            Ok(Judgement::Nobody) => self.post(attempt, document, &sought).await,
+        }
+    }
+
+    async fn post(&self, attempt: &mut Attempt, document: &Document, sought: &Sought) -> Outcome {
+        let kind = attempt.link.kind;
+        let with_members = kind == ResourceKind::Group && self.provider.profile.members_in_create;
+        let body = if with_members { self.with_members(attempt, document) } else { document.clone() };
+        let write = Write { operation: "create", attributes: body.keys().cloned().collect(), removal: 0 };
+        let call = Call { kind, account: None, content: Content::Create(&body), version: None };
+        match self.deliver(attempt, &write, call).await {
+            Ok(answer) => self.created(attempt, answer, document, sought, with_members).await,
+            Err(Halt::Failed(failure)) if failure.class() == Class::Conflict => {
+                self.after_conflict(attempt, sought, &failure).await
+            }
+            Err(halt) => self.halted(&halt),
+        }
+    }
+
+    async fn created(
+        &self,
+        attempt: &mut Attempt,
+        answer: Answer,
+        document: &Document,
+        sought: &Sought,
+        with_members: bool,
+    ) -> Outcome {
+        let account = match answer.remote_id {
+            Some(account) => account,
+            None => match self.look_up(attempt, sought, Look::Live).await {
+                Ok(Judgement::Take(account)) => account,
+                Ok(_) => return unseen("the provider took the create and then did not show the account"),
+                Err(error) => return self.cannot_look(&error),
+            },
+        };
+        attempt.account.remote_id = Some(account);
+        attempt.account.ownership = Some(Ownership::Created);
+        attempt.account.version = answer.version;
+        attempt.arrived = true;
+        self.note_sent(attempt, document);
+        if with_members {
+            let whole = std::mem::take(&mut attempt.members.whole);
+            attempt.remember_members(&whole);
+            attempt.members.add.clear();
+        }
+        if attempt.members.differ()
+            && let Err(outcome) = self.patch_members(attempt).await
+        {
+            return outcome;
+        }
+        Outcome::Created
+    }
+
+    /// A 409 means that somebody holds the name: perhaps our own earlier create.
+    async fn after_conflict(&self, attempt: &mut Attempt, sought: &Sought, failure: &Failure) -> Outcome {
+        match self.look_up(attempt, sought, Look::Live).await {
+            Ok(Judgement::Take(account)) => self.adopt(attempt, account).await,
+            Ok(Judgement::Conflict(words)) => Outcome::Parked(ParkReason::Conflict, words),
+            Ok(Judgement::Nobody) => Outcome::Parked(
+                ParkReason::Conflict,
+                format!("{}; no account that may be taken over was found by {}", **failure, self.match_words()),
+            ),
+            Err(error) => self.cannot_look(&error),
+        }
+    }
+
+    fn match_words(&self) -> String {
+        let settings = &self.provider.row.settings;
+        let words: Vec<String> = settings.match_order.iter().map(|attribute| format!("{attribute:?}")).collect();
+        words.join(", ")
+    }
+
+    /// Takes an account over: what it shows is compared with what it should hold, and only that is sent.
+    async fn adopt(&self, attempt: &mut Attempt, account: RemoteId) -> Outcome {
+        let answer = match self.get(attempt, &account).await {
+            Ok(answer) => answer,
+            Err(Halt::Failed(error)) if error.class() == Class::Gone => return Outcome::Again(error.to_string()),
+            Err(halt) => return self.halted(&halt),
+        };
+        // Our own create, whose answer was lost, is ours.
+        let ours = attempt.has_open_intent() && shows_our_external_id(attempt, &answer);
+        attempt.account.remote_id = Some(account);
+        attempt.account.ownership = Some(if ours { Ownership::Created } else { Ownership::Adopted });
+        attempt.account.version = answer.version;
+        attempt.account.shown = answer.document;
+        attempt.arrived = true;
+        let Some(desired) = attempt.desired.take() else { return Outcome::Again("nothing desired".to_owned()) };
+        let settings = &self.provider.row.settings;
+        let kind = attempt.link.kind;
+        let plan = plan_wanted(kind, &desired.document, attempt.standing(), settings.leavers, &self.provider.profile);
+        let idle = matches!(plan.operation, Operation::Nothing(_)) && !attempt.members.differ();
+        attempt.desired = Some(desired);
+        match self.update(attempt, &plan).await {
+            Outcome::Updated | Outcome::Unchanged | Outcome::Deactivated if ours => Outcome::Created,
+            Outcome::Updated | Outcome::Unchanged => Outcome::Adopted(!idle),
+            other => other,
+        }
+    }
+
+    fn cannot_look(&self, error: &LookError) -> Outcome {
+        match error {
+            LookError::Halt(halt) => self.halted(halt),
+            LookError::Store(error) => {
+                tracing::debug!(error = %error, "it could not be said whose account it is");
+                Outcome::NotBegun
+            }
+            LookError::Undecided(reason) => unseen(&format!(
+                "a create may have been applied, and the provider can neither filter nor list everybody: {reason}"
+            )),
+        }
+    }
+}
+
+fn shows_our_external_id(attempt: &Attempt, answer: &Answer) -> bool {
+    let sent = attempt.desired.as_ref().and_then(|desired| desired.document.get("externalId"));
+    let shown = answer.document.as_ref().and_then(|document| document.get("externalId"));
+    sent.is_some() && sent == shown
+}
+
+fn unseen(words: &str) -> Outcome {
+    Outcome::Retry { class: Class::Unknown, words: words.to_owned(), unknown: true }
+}

@@ -1,0 +1,214 @@
+//! Every request about one object goes through here: it waits for its turn, is sent alone or as part of
+//! a bulk request, and is logged if it writes. Whoever asks for it cannot tell which way it went.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use scimfleet_core::outcome::Outcome;
+use scimfleet_core::scim::Document;
+use scimfleet_core::scim::message::PatchOperation;
+use scimfleet_core::task::Lane;
+use scimfleet_core::{RemoteId, ResourceKind};
+use scimfleet_scim_client::{Answer, Found, ScimError};
+use tokio::sync::SemaphorePermit;
+
+use super::attempt::Attempt;
+use super::bulk::Submitted;
+use super::pace::PACE_WAIT_MAX;
+use super::{Session, may_work};
+
+/// A request that was not granted, or lacks an answer that can be used.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    error: Arc<ScimError>,
+    /// One bulk request failed for all of its operations: the provider's health was told once already.
+    pub(crate) counted: bool,
+}
+
+impl Failure {
+    pub(crate) fn new(error: ScimError) -> Self {
+        Self { error: Arc::new(error), counted: false }
+    }
+
+    pub(crate) fn shared(error: Arc<ScimError>) -> Self {
+        Self { error, counted: true }
+    }
+}
+
+impl Deref for Failure {
+    type Target = ScimError;
+
+    fn deref(&self) -> &ScimError {
+        &self.error
+    }
+}
+
+/// Why a request brought nothing.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// It was not sent: this is not the time for it.
+    NotNow(Outcome),
+    /// The provider said no, or nothing.
+    Failed(Failure),
+}
+
+/// What a request that writes carries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Content<'a> {
+    /// POST of a whole resource.
+    Create(&'a Document),
+    /// PUT of a whole resource.
+    Replace(&'a Document),
+    /// PATCH.
+    Patch(&'a [PatchOperation]),
+    /// DELETE.
+    Delete,
+}
+
+/// One request that writes.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) kind: ResourceKind,
+    /// `None` for a create only.
+    pub(crate) account: Option<&'a RemoteId>,
+    pub(crate) content: Content<'a>,
+    /// For `If-Match`.
+    pub(crate) version: Option<String>,
+}
+
+impl Call<'_> {
+    const fn method(&self) -> &'static str {
+        match self.content {
+            Content::Create(_) => "POST",
+            Content::Replace(_) => "PUT",
+            Content::Patch(_) => "PATCH",
+            Content::Delete => "DELETE",
+        }
+    }
+}
+
+/// A write as it is logged.
+#[derive(Debug)]
+pub(crate) struct Write {
+    /// The operation's word.
+    pub(crate) operation: &'static str,
+    /// Names of the attributes that it touches.
+    pub(crate) attributes: Vec<String>,
+    /// What the guard counts of it (R28).
+    pub(crate) removal: i64,
+}
+
+/// How a write travelled, for the counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// As a request of its own.
+    Request(&'static str),
+    /// Inside a bulk request.
+    Bulk,
+}
+
+/// What a request does, for the provider's allowance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// GET.
+    Read,
+    /// POST, PUT, PATCH, DELETE.
+    Write,
+    /// POST to `/Bulk`.
+    Bulk,
+}
+
+impl Session<'_> {
+    /// Sends a write and logs it.
+    pub(crate) async fn deliver(&self, attempt: &mut Attempt, write: &Write, call: Call<'_>) -> Result<Answer, Halt> {
+        let submitted = self.bulk.submit(&call).await;
+        attempt.requests.request_if_any("POST", submitted.requests());
+        match submitted {
+            Submitted::Answered { result, took, .. } => {
+                let task = self.task;
+                attempt.log_write(write, Via::Bulk, task, result.as_ref().map_err(|failure| &**failure), took);
+                result.map_err(Halt::Failed)
+            }
+            Submitted::NotNow { outcome, .. } => Err(Halt::NotNow(outcome)),
+            Submitted::Alone { .. } => self.send_alone(attempt, write, call).await,
+        }
+    }
+
+    async fn send_alone(&self, attempt: &mut Attempt, write: &Write, call: Call<'_>) -> Result<Answer, Halt> {
+        let _turn = self.turn(call.kind, Route::Write).await.map_err(Halt::NotNow)?;
+        let (client, context, kind, version) =
+            (&self.provider.client, &self.context, call.kind, call.version.as_deref());
+        let began = Instant::now();
+        let result = match (call.content, call.account) {
+            (Content::Replace(document), Some(account)) => {
+                client.replace(kind, account, document, version, context).await
+            }
+            (Content::Patch(operations), Some(account)) => {
+                client.patch(kind, account, operations, version, context).await
+            }
+            (Content::Delete, Some(account)) => client.delete(kind, account, version, context).await,
+            (Content::Create(document), _) => client.create(kind, document, context).await,
+            (_, None) => return Err(Halt::NotNow(Outcome::NotBegun)),
+        };
+        attempt.log_write(write, Via::Request(call.method()), self.task, result.as_ref(), began.elapsed());
+        result.map_err(|error| Halt::Failed(Failure::new(error)))
+    }
+
+    /// GET of an account.
+    pub(crate) async fn get(&self, attempt: &mut Attempt, account: &RemoteId) -> Result<Answer, Halt> {
+        let kind = attempt.link.kind;
+        let _turn = self.turn(kind, Route::Read).await.map_err(Halt::NotNow)?;
+        attempt.requests.request("GET", 1);
+        let got = self.provider.client.get(kind, account, &self.context).await;
+        got.map_err(|error| Halt::Failed(Failure::new(error)))
+    }
+
+    /// Accounts whose `attribute` is `value`.
+    pub(crate) async fn find(&self, attempt: &mut Attempt, attribute: &str, value: &str) -> Result<Found, Halt> {
+        let kind = attempt.link.kind;
+        let _turn = self.turn(kind, Route::Read).await.map_err(Halt::NotNow)?;
+        attempt.requests.request("GET", 1);
+        let found = self.provider.client.find(kind, attribute, value, &self.context).await;
+        found.map_err(|error| Halt::Failed(Failure::new(error)))
+    }
+
+    /// Leavers that a person, or a probe, sends to a provider that is set aside.
+    fn goes_anyway(&self) -> bool {
+        self.task.lane == Lane::Leavers && may_work(self.task, self.provider.row.state)
+    }
+
+    /// Waits for a place among the provider's requests and for its allowance. A longer wait, a lost
+    /// tenure or a provider that was set aside ends it.
+    pub(crate) async fn turn(&self, _kind: ResourceKind, _route: Route) -> Result<SemaphorePermit<'_>, Outcome> {
+        let place = self.provider.in_flight.acquire().await.map_err(|_| Outcome::NotBegun)?;
+        loop {
+            let gives_up = self.worker.drain.give_up_token().is_cancelled();
+            let stopped = self.health.is_tripped() || self.health.is_set_aside() && !self.goes_anyway();
+            if gives_up || stopped || !self.tenure.allows_request() {
+                return Err(Outcome::NotBegun);
+            }
+            if let Some(wait) = self.throttled_for() {
+                return Err(Outcome::Throttled(wait));
+            }
+            let name = self.provider.row.name();
+            match self.worker.coordination.try_acquire(name, "all", self.provider.rate).await {
+                None => return Ok(place),
+                Some(wait) if wait <= PACE_WAIT_MAX => tokio::time::sleep(wait).await,
+                Some(wait) => return Err(Outcome::Throttled(wait)),
+            }
+        }
+    }
+
+    fn throttled_for(&self) -> Option<Duration> {
+        self.throttled.lock().ok().and_then(|wait| *wait)
+    }
+
+    /// What a halt means for the object, if it means nothing special.
+    pub(crate) fn halted(&self, halt: &Halt) -> Outcome {
+        match halt {
+            Halt::NotNow(outcome) => outcome.clone(),
+            Halt::Failed(failure) => self.failed(failure),
+        }
+    }
+}
