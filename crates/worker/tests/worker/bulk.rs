@@ -2,7 +2,7 @@
 
 use scimfleet_core::ResourceKind;
 use scimfleet_core::provider::Switch;
-use scimfleet_core::state::{LinkState, Ownership};
+use scimfleet_core::state::{LinkState, Ownership, ParkReason};
 use scimfleet_core::task::Lane;
 use scimfleet_testkit::provider::{Behaviour, Fault, Matcher};
 use serde_json::{Value, json};
@@ -168,7 +168,7 @@ async fn each_object_meets_its_own_answer() {
     assert_eq!(stage.link("u0001").await.ownership, Some(Ownership::Adopted));
     for (name, reason) in [("u0002", "conflict"), ("u0003", "refused")] {
         let link = stage.link(name).await;
-        assert_eq!((link.state, link.park_reason.map(|reason| reason.as_str())), (LinkState::Parked, Some(reason)));
+        assert_eq!((link.state, link.park_reason.map(ParkReason::as_str)), (LinkState::Parked, Some(reason)));
     }
     assert_eq!(stage.links(LinkState::InSync).await, 4);
     assert_eq!(stage.target.users_count(), 5);

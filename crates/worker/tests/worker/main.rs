@@ -1,5 +1,7 @@
 //! The worker against the testkit's service provider. What was sent is counted by the provider's journal.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod bulk;
 mod drift;
 mod support;

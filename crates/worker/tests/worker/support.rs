@@ -12,7 +12,7 @@ use scimfleet_queue::MemoryQueue;
 use scimfleet_runtime::Drain;
 use scimfleet_scim_client::Egress;
 use scimfleet_store::{
-    Counts, IncomingResource, LinkRow, NewTask, Opening, RunKind, Sealer, Share, Store, StoreOptions,
+    Counts, IncomingResource, LinkRow, NewTask, Opening, Password, RunKind, Sealer, Share, Store, StoreOptions,
 };
 use scimfleet_testkit::provider::{Behaviour, Running, ServiceProvider};
 use scimfleet_worker::{Providers, TaskOutcome, Worker, WorkerLimits, process};
@@ -201,9 +201,10 @@ pub(crate) fn group(name: &str, members: &[&str]) -> Value {
 fn incoming(document: &Value) -> IncomingResource {
     let mut attributes = document.as_object().unwrap().clone();
     let kind = if attributes.contains_key("userName") { ResourceKind::User } else { ResourceKind::Group };
+    let password = attributes.shift_remove("password").map(|text| Password::new(text.as_str().unwrap()));
     let members = attributes.shift_remove("members").map(|list| {
         let values = list.as_array().unwrap().iter();
         values.map(|member| serde_json::from_value(member["value"].clone()).unwrap()).collect()
     });
-    IncomingResource { kind, id: None, attributes, members }
+    IncomingResource { kind, id: None, attributes, members, password }
 }
