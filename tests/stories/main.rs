@@ -11,4 +11,5 @@ mod interop;
 mod invalid;
 mod leaver;
 mod provider_down;
+mod restore;
 mod scope;

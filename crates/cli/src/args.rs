@@ -306,6 +306,15 @@ pub(crate) enum ProvidersAction {
         /// Its name
         name: ProviderName,
     },
+    /// Link it again by what it shows, after its database came back from a backup
+    ///
+    /// Bring the directory up to date first (import, or let its sources push): whoever left since the backup
+    /// must be gone from it. Reads only at the provider. Accounts that are gone or inactive there while the
+    /// directory wants them active are parked as `unsafe`; everything else is compared by the next run.
+    Reconcile {
+        /// Its name
+        name: ProviderName,
+    },
     /// Seal a new token, read from standard input
     SetToken {
         /// Its name

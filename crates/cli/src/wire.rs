@@ -28,9 +28,10 @@ pub(crate) struct Parts {
 
 impl Parts {
     pub(crate) async fn new(context: &Context, store: Store, drain: Drain) -> Result<Self, CliError> {
-        let coordination = scimfleet_coordination::connect(context.config.coordination.url.expose(), "scimfleet:")
-            .await
-            .map_err(CliError::failed)?;
+        let epoch_file = context.config.secrets.key_file.with_extension("epoch");
+        let url = context.config.coordination.url.expose();
+        let coordination =
+            scimfleet_coordination::connect(url, "scimfleet:", &epoch_file).await.map_err(CliError::failed)?;
         Ok(Self {
             store,
             queue: context.queue().await?,
@@ -66,6 +67,7 @@ impl Parts {
         Scheduler {
             store: self.store.clone(),
             queue: self.queue.clone(),
+            coordination: self.coordination.clone(),
             evaluator: self.evaluator.clone(),
             full_sync_every: context.config.scheduler.full_sync_every.clone(),
             name: format!("scheduler-{}", self.name),

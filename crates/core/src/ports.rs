@@ -210,10 +210,10 @@ pub trait Coordination: Send + Sync {
     async fn heartbeat(&self, beat: &Heartbeat, ttl: Duration) -> Result<(), CoordinationError>;
     /// The workers that live, by name.
     async fn workers(&self) -> Result<Vec<Heartbeat>, CoordinationError>;
-    /// The database epoch that was last seen (R34); `None` when never stored.
-    async fn epoch(&self) -> Result<Option<i64>, CoordinationError>;
-    /// Stores the database epoch; never lowers it.
-    async fn raise_epoch(&self, epoch: i64) -> Result<(), CoordinationError>;
+    /// The epoch of the database with this identity, as it was last seen (R34); `None` when never stored.
+    async fn epoch(&self, database: &str) -> Result<Option<i64>, CoordinationError>;
+    /// Stores the epoch of a database; never lowers it.
+    async fn raise_epoch(&self, database: &str, epoch: i64) -> Result<(), CoordinationError>;
     /// Whether the service answers now.
     async fn healthy(&self) -> Result<(), CoordinationError>;
 }

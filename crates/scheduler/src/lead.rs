@@ -17,6 +17,9 @@ const ROUND_EVERY: Duration = Duration::from_secs(1);
 /// What is dirty and not queued is looked for this often; the net below every signal (R7).
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
+/// A restored database is noticed if at least this much was done since its backup (R34).
+const EPOCH_EVERY: Duration = Duration::from_secs(10);
+
 /// Works until the drain begins.
 pub async fn run(scheduler: Scheduler) {
     let jobs = (scheduler.duty == Duty::Everything).then(|| tokio::spawn(crate::jobs::consume(scheduler.clone())));
@@ -59,6 +62,7 @@ struct Rounds<'a> {
     providers: watch::Receiver<u64>,
     renewed: Option<Instant>,
     swept: Option<Instant>,
+    epoch_grown: Option<Instant>,
     leading: bool,
 }
 
@@ -72,6 +76,7 @@ impl<'a> Rounds<'a> {
             providers: signals.subscribe(Signal::Providers),
             renewed: None,
             swept: None,
+            epoch_grown: None,
             leading: false,
         }
     }
@@ -86,6 +91,7 @@ impl<'a> Rounds<'a> {
         let leads = lease.is_some();
         if leads && !self.leading {
             tracing::info!(scheduler = scheduler.name, "leads");
+            self.epoch_grown = None;
             self.take_over().await?;
         }
         self.leading = leads;
@@ -103,6 +109,10 @@ impl<'a> Rounds<'a> {
 
     async fn round(&mut self) -> Result<(), SchedulerError> {
         let scheduler = self.scheduler;
+        if self.epoch_grown.is_none_or(|at| at.elapsed() > EPOCH_EVERY) {
+            scheduler.store.guard_epoch(scheduler.coordination.as_ref()).await?;
+            self.epoch_grown = Some(Instant::now());
+        }
         scheduler.relay().await?;
         scheduler.move_runs().await?;
         scheduler.publish_due_tasks().await?;

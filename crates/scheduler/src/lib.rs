@@ -14,7 +14,7 @@ mod scope;
 
 use std::sync::Arc;
 
-use scimfleet_core::ports::{Queue, QueueError};
+use scimfleet_core::ports::{Coordination, Queue, QueueError};
 use scimfleet_expression::{Evaluator, EvaluatorError};
 use scimfleet_runtime::{Drain, Schedule};
 use scimfleet_store::{Store, StoreError};
@@ -30,6 +30,8 @@ pub struct Scheduler {
     pub store: Store,
     /// The broker.
     pub queue: Arc<dyn Queue>,
+    /// Where the database's number is kept beside it (R34).
+    pub coordination: Arc<dyn Coordination>,
     /// Evaluates scopes.
     pub evaluator: Evaluator,
     /// When providers without a schedule of their own are synchronised.

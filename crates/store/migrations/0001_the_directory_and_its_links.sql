@@ -60,6 +60,7 @@ CREATE TABLE providers (
     remembered     TEXT NOT NULL,
     scope_due      BIGINT NOT NULL,
     secret_at      BIGINT,
+    reconcile_due  BIGINT NOT NULL DEFAULT 0,
     created_at     BIGINT NOT NULL
 );
 

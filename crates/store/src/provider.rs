@@ -38,6 +38,8 @@ pub struct ProviderRow {
     pub scope_due: bool,
     /// When its secret was set last, milliseconds since 1970.
     pub secret_at_ms: Option<i64>,
+    /// The database came back from a backup: it takes part again only after `providers reconcile` (R34).
+    pub reconcile_due: bool,
 }
 
 impl ProviderRow {
@@ -71,7 +73,7 @@ pub enum ProviderChange {
 const PROVIDER_SECRET: &str = "auth";
 
 const COLUMNS: &str = "id, settings, generation, state, state_reason, state_since, announced, announced_at, \
-     remembered, scope_due, secret_at";
+     remembered, scope_due, secret_at, reconcile_due";
 
 fn provider_row(row: &AnyRow) -> Result<ProviderRow, StoreError> {
     let announced: Option<String> = row.try_get("announced")?;
@@ -87,6 +89,7 @@ fn provider_row(row: &AnyRow) -> Result<ProviderRow, StoreError> {
         remembered: document(row, "providers", "remembered")?,
         scope_due: row.try_get::<i64, _>("scope_due")? != 0,
         secret_at_ms: row.try_get("secret_at")?,
+        reconcile_due: row.try_get::<i64, _>("reconcile_due")? != 0,
     })
 }
 
@@ -94,7 +97,7 @@ impl Store {
     /// All providers, by name.
     pub async fn providers(&self) -> Result<Vec<ProviderRow>, StoreError> {
         let sql = "SELECT id, settings, generation, state, state_reason, state_since, announced, announced_at, \
-             remembered, scope_due, secret_at FROM providers ORDER BY name";
+             remembered, scope_due, secret_at, reconcile_due FROM providers ORDER BY name";
         sqlx::query(sql).fetch_all(self.read()).await?.iter().map(provider_row).collect()
     }
 
@@ -183,14 +186,16 @@ impl Store {
         Ok(())
     }
 
-    /// Sets the state by hand or by the breaker; the reason is for people.
+    /// Sets the state by hand or by the breaker; the reason is for people. One that waits to be reconciled
+    /// does not become active by this (R34).
     pub async fn set_provider_state(
         &self,
         id: ProviderId,
         state: ProviderState,
         reason: Option<&str>,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE providers SET state = $2, state_reason = $3, state_since = $4 WHERE id = $1 AND state <> $2";
+        let sql = "UPDATE providers SET state = $2, state_reason = $3, state_since = $4 WHERE id = $1 AND state <> $2 \
+             AND NOT (reconcile_due = 1 AND $2 = 'active')";
         sqlx::query(sql)
             .bind(id.to_string())
             .bind(state.as_str())

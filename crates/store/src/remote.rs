@@ -146,7 +146,8 @@ impl Store {
     }
 
     /// A complete listing did not show the accounts of these objects: what was sent to them does not count
-    /// any more, so that the next task asks for them by id. Returns how many.
+    /// any more, so that the next task asks for them by id. Those that a person must look at first stay
+    /// as they are. Returns how many.
     pub async fn mark_missing(&self, provider: ProviderId, resources: &[ResourceId]) -> Result<u64, StoreError> {
         if resources.is_empty() {
             return Ok(0);
@@ -154,7 +155,8 @@ impl Store {
         let texts = self.dialect().texts(2);
         let sql = statement(format!(
             "UPDATE links SET dirty = 1, marked = marked + 1, due_at = 0, sent_digest = NULL \
-             WHERE provider_id = $1 AND resource_id IN (SELECT b.id FROM {texts}) AND lease_until <= $3"
+             WHERE provider_id = $1 AND resource_id IN (SELECT b.id FROM {texts}) AND lease_until <= $3 \
+             AND (park_reason IS NULL OR park_reason <> 'unsafe')"
         ));
         let done = sqlx::query(sql)
             .bind(provider.to_string())

@@ -32,6 +32,7 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Consumes until the drain begins, then finishes what is in hand.
 pub async fn run(worker: Worker) {
     let drain = worker.drain.clone();
+    guard_epoch(&worker).await;
     let shared = Arc::new(Shared::new(worker));
     let heart = tokio::spawn(beat(shared.clone(), drain.clone()));
     let probe = tokio::spawn(crate::probe::run(shared.worker.clone(), drain.clone()));
@@ -51,6 +52,20 @@ pub async fn run(worker: Worker) {
     futures::future::join_all(subscriptions.into_values()).await;
     heart.abort();
     probe.abort();
+}
+
+/// A database that was away may be another one when it is back (R34): asked before any task is taken.
+async fn guard_epoch(worker: &Worker) {
+    while !worker.drain.is_begun() {
+        match worker.store.guard_epoch(worker.coordination.as_ref()).await {
+            Ok(_) => return,
+            Err(error) => tracing::warn!(error = %error, "the database's age is not known yet; no task is taken"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(TRY_AGAIN_AFTER) => {}
+            () = worker.drain.begun() => {}
+        }
+    }
 }
 
 /// Every lane of every provider, also of those that are set aside: nothing but an `offboard` is published
@@ -192,6 +207,7 @@ impl Subscription {
         while !self.drain.is_begun() && self.shared.worker.store.healthy().await.is_err() {
             self.rest().await;
         }
+        guard_epoch(&self.shared.worker).await;
         drop(delivery);
         drop(consumer);
     }

@@ -10,6 +10,7 @@ mod observe;
 pub mod preview;
 mod probe;
 mod provider;
+pub mod reconcile;
 mod task;
 
 use std::sync::Arc;

@@ -15,6 +15,7 @@ mod preview;
 mod probe;
 mod progress;
 mod providers;
+mod reconcile;
 mod runs;
 mod sync;
 mod token;

@@ -40,6 +40,7 @@ pub(crate) fn imagined(settings: &ProviderSettings) -> ProviderRow {
         remembered: Map::new(),
         scope_due: false,
         secret_at_ms: None,
+        reconcile_due: false,
     }
 }
 

@@ -25,7 +25,8 @@ pub(crate) async fn run(context: Context, args: ProvidersArgs) -> Result<Exit, C
             set_state(&context, &store, &name, ProviderState::Paused).await?;
         }
         ProvidersAction::Pause { name: None, .. } => pause_all(&context, &store).await?,
-        ProvidersAction::Resume { name } => set_state(&context, &store, &name, ProviderState::Active).await?,
+        ProvidersAction::Resume { name } => resume(&context, &store, &name).await?,
+        ProvidersAction::Reconcile { name } => super::reconcile::run(&context, &store, &name).await?,
         ProvidersAction::Disable { name } => set_state(&context, &store, &name, ProviderState::Disabled).await?,
         ProvidersAction::SetToken { name } => set_token(&context, &store, &name).await?,
         ProvidersAction::Rename { from, to } => rename(&context, &store, &from, &to).await?,
@@ -119,6 +120,17 @@ async fn set_state(
     let row = provider(store, name).await?;
     store.set_provider_state(row.id, state, Some("by hand")).await?;
     context.output.print(&json!({ "name": name, "state": state }), || format!("{name} is {state}."))
+}
+
+/// What a restored database believes of a provider must be proven first (R34).
+async fn resume(context: &Context, store: &Store, name: &ProviderName) -> Result<(), CliError> {
+    if provider(store, name).await?.reconcile_due {
+        return Err(CliError::usage(format!(
+            "the database of {name} came back from a backup: bring the directory up to date, then run \
+             `scimfleet providers reconcile {name}`"
+        )));
+    }
+    set_state(context, store, name, ProviderState::Active).await
 }
 
 async fn pause_all(context: &Context, store: &Store) -> Result<(), CliError> {

@@ -103,6 +103,10 @@ impl RedisCoordination {
         format!("{}:{name}", self.prefix)
     }
 
+    fn epoch_key(&self, database: &str) -> String {
+        self.key(&format!("epoch:{database}"))
+    }
+
     fn gate_key(&self, provider: &ProviderName) -> String {
         self.key(&format!("gate:{provider}"))
     }
@@ -232,12 +236,12 @@ impl Coordination for RedisCoordination {
         self.living(&self.workers_invocation()).await
     }
 
-    async fn epoch(&self) -> Result<Option<i64>, CoordinationError> {
-        self.command(cmd("GET").arg(self.key("epoch"))).await
+    async fn epoch(&self, database: &str) -> Result<Option<i64>, CoordinationError> {
+        self.command(cmd("GET").arg(self.epoch_key(database))).await
     }
 
-    async fn raise_epoch(&self, epoch: i64) -> Result<(), CoordinationError> {
-        let mut script = self.scripts.raise_epoch.key(self.key("epoch"));
+    async fn raise_epoch(&self, database: &str, epoch: i64) -> Result<(), CoordinationError> {
+        let mut script = self.scripts.raise_epoch.key(self.epoch_key(database));
         script.arg(epoch);
         self.run::<i64>(&script).await.map(|_| ())
     }

@@ -141,10 +141,11 @@ pub(crate) async fn workers_are_listed_until_they_fall_silent(bench: Bench) {
 }
 
 pub(crate) async fn the_epoch_never_goes_back(bench: Bench) {
-    assert_eq!(bench.one.epoch().await.unwrap(), None);
+    assert_eq!(bench.one.epoch("db").await.unwrap(), None);
     for (raised, held) in [(5, 5), (3, 5), (12, 12)] {
-        bench.one.raise_epoch(raised).await.unwrap();
-        assert_eq!(bench.other.epoch().await.unwrap(), Some(held));
+        bench.one.raise_epoch("db", raised).await.unwrap();
+        assert_eq!(bench.other.epoch("db").await.unwrap(), Some(held));
+        assert_eq!(bench.other.epoch("another").await.unwrap(), None);
     }
 }
 

@@ -12,6 +12,9 @@ use uuid::Uuid;
 /// Far longer than anything takes on a slow machine: it only turns a hang into a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The epoch's file, which Redis makes unnecessary.
+pub(crate) const NOWHERE: &str = "/nowhere/scimfleet.epoch";
+
 /// Two views of one service, as two workers have them.
 pub(crate) struct Bench {
     pub(crate) one: Arc<dyn Coordination>,
@@ -37,8 +40,8 @@ pub(crate) fn redis_url() -> String {
 /// Two connections under a prefix that no other test uses.
 pub(crate) async fn redis() -> Bench {
     let prefix = format!("test-{}", Uuid::new_v4().simple());
-    let one = connect(&redis_url(), &prefix).await.unwrap();
-    let other = connect(&redis_url(), &prefix).await.unwrap();
+    let one = connect(&redis_url(), &prefix, NOWHERE.as_ref()).await.unwrap();
+    let other = connect(&redis_url(), &prefix, NOWHERE.as_ref()).await.unwrap();
     Bench { one, other, prefix }
 }
 

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::harness::{acme, beat, clean_up, patiently, redis, redis_url};
+use crate::harness::{NOWHERE, acme, beat, clean_up, patiently, redis, redis_url};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -74,8 +74,8 @@ async fn granted_in(view: &dyn Coordination, rate: Rate, time: Duration) -> (u32
 async fn without_redis_each_worker_takes_its_share_and_comes_back() {
     let prefix = format!("test-{}", Uuid::new_v4().simple());
     let cable = Cable::lay().await;
-    let behind = connect(&cable.url, &prefix).await.unwrap();
-    let direct = connect(&redis_url(), &prefix).await.unwrap();
+    let behind = connect(&cable.url, &prefix, NOWHERE.as_ref()).await.unwrap();
+    let direct = connect(&redis_url(), &prefix, NOWHERE.as_ref()).await.unwrap();
     for worker in ["w-1", "w-2", "w-3", "w-4"] {
         behind.heartbeat(&beat(worker), HOUR).await.unwrap();
     }
@@ -104,7 +104,7 @@ async fn a_worker_starts_without_redis_and_assumes_that_it_is_not_alone() {
     let cable = Cable::lay().await;
     cable.cut();
     let prefix = format!("test-{}", Uuid::new_v4().simple());
-    let alone: Arc<dyn Coordination> = connect(&cable.url, &prefix).await.unwrap();
+    let alone: Arc<dyn Coordination> = connect(&cable.url, &prefix, NOWHERE.as_ref()).await.unwrap();
     let rate = Some(Rate { requests: 1, per: HOUR, burst: 9 });
     assert_eq!(alone.try_acquire(&acme(), "users", rate).await, None);
     let wait = alone.try_acquire(&acme(), "users", rate).await.unwrap();
@@ -151,12 +151,12 @@ async fn an_absurd_wait_is_cut_to_a_day() {
 #[tokio::test]
 async fn errors_do_not_show_credentials() {
     for url in ["redis://canary:s3cret@127.0.0.1:notaport", "ftp://canary:s3cret@127.0.0.1"] {
-        let error = connect(url, "test").await.err().unwrap();
+        let error = connect(url, "test", NOWHERE.as_ref()).await.err().unwrap();
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains("s3cret") && !shown.contains("canary"), "{shown}");
     }
     let address = redis_url().rsplit(['@', '/']).next().unwrap().to_owned();
-    let refused = connect(&format!("redis://canary:s3cret@{address}"), "test").await.unwrap();
+    let refused = connect(&format!("redis://canary:s3cret@{address}"), "test", NOWHERE.as_ref()).await.unwrap();
     let error = refused.healthy().await.unwrap_err();
     let shown = format!("{error} {error:?}");
     assert!(!shown.contains("s3cret"), "{shown}");

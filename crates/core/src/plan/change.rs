@@ -46,6 +46,8 @@ fn compare(before: &Document, after: &Document, parent: Option<&str>, list: &mut
                 compare(&Document::new(), after, Some(&path), list);
             }
             (Some(before), after) if same(before, after) => {}
+            // Unassigned and an empty list are one state (RFC 7643 §2.5).
+            (None, Value::Array(after)) if after.is_empty() => {}
             (before, after) => list.push(Change { path, from: before.cloned(), to: Some(after.clone()) }),
         }
     }

@@ -4,6 +4,7 @@
 pub(crate) mod claim;
 pub(crate) mod read;
 pub(crate) mod record;
+pub(crate) mod relink;
 pub(crate) mod twin;
 pub(crate) mod verdict;
 pub(crate) mod waits;
