@@ -115,7 +115,7 @@ impl Store {
     /// Whether a provider was sent more memberships than `limit`.
     pub async fn has_more_memberships(&self, provider: ProviderId, limit: i64) -> Result<bool, StoreError> {
         let sql = "SELECT CAST(count(*) AS BIGINT) FROM \
-             (SELECT 1 AS one FROM sent_memberships WHERE provider_id = $1 LIMIT $2) AS some";
+             (SELECT 1 AS one FROM sent_memberships WHERE provider_id = $1 LIMIT $2) AS first_ones";
         let count: i64 =
             sqlx::query_scalar(sql).bind(provider.to_string()).bind(limit + 1).fetch_one(self.read()).await?;
         Ok(count > limit)
