@@ -5,6 +5,7 @@
 mod architecture;
 mod bad_input;
 mod cluster;
+mod commands;
 mod demo;
 mod guard;
 mod interop;

@@ -1,9 +1,21 @@
 //! The command line, and the help that teaches it.
 
+mod add;
+mod interfaces;
+mod log;
+mod withheld;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use scimfleet_core::ProviderName;
+
+pub(crate) use add::{AddArgs, AuthKind};
+pub(crate) use interfaces::{DeadAction, DeadArgs, EnqueueArgs, Scope, TokenAction, TokenArgs};
+pub(crate) use log::{LogAction, LogArgs, LogSelection};
+pub(crate) use withheld::{
+    HoldsAction, HoldsArgs, LeaversArgs, OffboardArgs, ParkedAction, ParkedArgs,
+};
 
 /// Keeps the users and groups of a directory in step with every application that speaks SCIM 2.0.
 #[derive(Debug, Parser)]
@@ -36,6 +48,8 @@ pub(crate) enum Format {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// All of it on one screen: are leavers out, which provider needs a person
+    Status,
     /// Show everything at work, embedded, with a sample directory and a sample provider
     Demo(DemoArgs),
     /// All roles in one process
@@ -74,10 +88,23 @@ pub(crate) enum Command {
     Parked(ParkedArgs),
     /// Messages that nobody could work on
     Dead(DeadArgs),
+    /// What was written to providers: one row for every write
+    Log(LogArgs),
     /// Tokens for Scimfleet's own interfaces
     Token(TokenArgs),
     /// Publish a job, as any AMQP client would
     Enqueue(EnqueueArgs),
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write a page for every command
+    Man {
+        /// A folder for the pages; without it the main page is printed
+        #[arg(long, value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -197,71 +224,15 @@ pub(crate) enum RunsAction {
     Show {
         /// Its id
         id: String,
+        /// Show what it does until it ends; exit as `sync --wait` does
+        #[arg(long)]
+        follow: bool,
     },
     /// End a run early
     Cancel {
         /// Its id
         id: String,
     },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct HoldsArgs {
-    #[command(subcommand)]
-    pub(crate) action: Option<HoldsAction>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum HoldsAction {
-    /// The newest holds
-    List,
-    /// One hold, with what each object would lose
-    Show {
-        /// Its id
-        id: String,
-    },
-    /// Do what was withheld, except for what changed since
-    Approve {
-        /// Its id
-        id: String,
-    },
-    /// Leave the accounts as they are
-    Reject {
-        /// Its id
-        id: String,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct OffboardArgs {
-    /// Id, externalId or userName
-    pub(crate) user: String,
-    /// How long to wait for the providers
-    #[arg(long, default_value = "5m", value_parser = humantime::parse_duration)]
-    pub(crate) wait: std::time::Duration,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LeaversArgs {
-    #[command(subcommand)]
-    pub(crate) action: Option<LeaversAction>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum LeaversAction {
-    /// Who, where, since when
-    List {
-        /// Only those that wait for more than a minute; exit 1 if there are any
-        #[arg(long)]
-        overdue: bool,
-    },
-}
-
-impl LeaversAction {
-    pub(crate) const fn overdue(&self) -> bool {
-        let Self::List { overdue } = self;
-        *overdue
-    }
 }
 
 #[derive(Debug, Args)]
@@ -274,6 +245,8 @@ pub(crate) struct ProvidersArgs {
 pub(crate) enum ProvidersAction {
     /// All of them
     List,
+    /// Add one, as `apply` does; asks for what is missing on a terminal
+    Add(Box<AddArgs>),
     /// One, with its profile and where each value comes from
     Show {
         /// Its name
@@ -357,98 +330,4 @@ pub(crate) enum LinksAction {
         #[arg(long, default_value_t = 100)]
         limit: u32,
     },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ParkedArgs {
-    #[command(subcommand)]
-    pub(crate) action: Option<ParkedAction>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ParkedAction {
-    /// What is parked, and why
-    List {
-        /// At one provider
-        #[arg(long)]
-        provider: Option<ProviderName>,
-    },
-    /// Try again
-    Retry {
-        /// At one provider
-        #[arg(long)]
-        provider: Option<ProviderName>,
-        /// One object
-        #[arg(long)]
-        object: Option<String>,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DeadArgs {
-    #[command(subcommand)]
-    pub(crate) action: Option<DeadAction>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DeadAction {
-    /// Messages with the reason
-    List,
-    /// Publish them again
-    Replay {
-        /// Message ids; none means all
-        ids: Vec<String>,
-    },
-    /// Remove them
-    Drop {
-        /// Message ids
-        #[arg(required_unless_present = "all")]
-        ids: Vec<String>,
-        /// All of them
-        #[arg(long)]
-        all: bool,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct TokenArgs {
-    #[command(subcommand)]
-    pub(crate) action: TokenAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TokenAction {
-    /// Make a token; it is printed once
-    Create {
-        /// What it opens
-        #[arg(long, value_enum)]
-        scope: Scope,
-        /// What people call it
-        #[arg(long)]
-        name: String,
-    },
-    /// All of them, without their text
-    List,
-    /// Make it open nothing any more
-    Revoke {
-        /// Its id or name
-        token: String,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Scope {
-    /// /scim/v2
-    Directory,
-    /// /api/v1 and the dashboard
-    Admin,
-    /// /metrics
-    Metrics,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct EnqueueArgs {
-    /// A file with the job as JSON; `-` for standard input
-    #[arg(value_name = "JOB.json")]
-    pub(crate) file: PathBuf,
 }

@@ -41,7 +41,11 @@ impl Context {
             Some(file) => Some(file.clone()),
             None => Some(PathBuf::from(config::DEFAULT_FILE)).filter(|file| file.exists()),
         };
-        let config = Config::load(file.as_deref(), config::environment())?;
+        // What is made from the command line itself must not fail on a configuration that is being written.
+        let config = match arguments.command {
+            Command::Completions { .. } | Command::Man { .. } => Config::default(),
+            _ => Config::load(file.as_deref(), config::environment())?,
+        };
         Ok(Self { config: Arc::new(config), output: Output::new(arguments.output) })
     }
 

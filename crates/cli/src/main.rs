@@ -5,15 +5,17 @@ mod args;
 mod command;
 mod context;
 mod error;
+mod examples;
 mod output;
 mod report;
 mod roles;
+mod standing;
 mod times;
 mod wire;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 use scimfleet_runtime::Exit;
 
 use crate::args::Arguments;
@@ -25,7 +27,10 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(scimfleet_expression::CHILD_ARGUMENT) {
         return scimfleet_expression::child_main();
     }
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::from_arg_matches(&examples::command().get_matches()) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         eprintln!("error: a crypto provider was installed before");
         return Exit::Failed.into();

@@ -70,6 +70,7 @@ impl Parts {
             coordination: self.coordination.clone(),
             evaluator: self.evaluator.clone(),
             full_sync_every: context.config.scheduler.full_sync_every.clone(),
+            log_kept: context.config.scheduler.log_kept,
             name: format!("scheduler-{}", self.name),
             duty,
             drain: self.drain.clone(),

@@ -28,17 +28,21 @@ pub const ADMIN_TOKEN: &str = "SCIMFLEET_ADMIN_TOKEN";
 /// A token with scope `directory`, for first use.
 pub const DIRECTORY_TOKEN: &str = "SCIMFLEET_DIRECTORY_TOKEN";
 
+/// A year and a month: long enough for an audit of last year.
+const LOG_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
+
 /// Every section of the file with its keys, in the order of the documents.
-pub const KEYS: [(&str, &[&str]); 9] = [
+pub const KEYS: [(&str, &[&str]); 10] = [
     ("store", &["url"]),
     ("queue", &["url", "prefix"]),
     ("coordination", &["url"]),
     ("console", &["listen"]),
-    ("scheduler", &["full_sync_every"]),
+    ("scheduler", &["full_sync_every", "log_kept"]),
     ("worker", &["tasks_in_flight", "requests_in_flight", "leavers_reserved"]),
     ("egress", &["private", "loopback", "proxy"]),
     ("secrets", &["key_file"]),
-    ("metrics", &["listen"]),
+    ("metrics", &["listen", "token"]),
+    ("telemetry", &["otlp"]),
 ];
 
 fn sections() -> impl Iterator<Item = (&'static str, &'static [&'static str])> + Clone {
@@ -66,6 +70,8 @@ pub struct Config {
     pub secrets: SecretsConfig,
     /// The endpoint of a scheduler or worker.
     pub metrics: MetricsConfig,
+    /// Where spans are sent.
+    pub telemetry: TelemetryConfig,
     /// From [`ADMIN_TOKEN`].
     pub admin_token: Option<SecretString>,
     /// From [`DIRECTORY_TOKEN`].
@@ -107,6 +113,8 @@ pub struct ConsoleConfig {
 pub struct SchedulerConfig {
     /// For providers that name no schedule of their own.
     pub full_sync_every: Schedule,
+    /// How long a row of the provisioning log is kept; `None` is for ever. The guard counts an hour of it.
+    pub log_kept: Option<Duration>,
 }
 
 /// `[worker]`
@@ -145,6 +153,15 @@ pub struct SecretsConfig {
 pub struct MetricsConfig {
     /// Where `/metrics`, `/healthz` and `/readyz` are served; `None` is off.
     pub listen: Option<SocketAddr>,
+    /// Whether `/metrics` asks for a token of scope `metrics` or `admin`, on every role.
+    pub token: bool,
+}
+
+/// `[telemetry]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TelemetryConfig {
+    /// The base address of an OpenTelemetry collector that takes OTLP over HTTP; `None` is off.
+    pub otlp: Option<ServiceUrl>,
 }
 
 impl Config {
@@ -194,6 +211,7 @@ impl Config {
             console: ConsoleConfig { listen: layers.listen("console", "listen", ([127, 0, 0, 1], 8686).into()) },
             scheduler: SchedulerConfig {
                 full_sync_every: layers.schedule("scheduler", "full_sync_every", Duration::from_secs(3600)),
+                log_kept: layers.kept("scheduler", "log_kept", LOG_KEPT),
             },
             worker: worker(layers),
             egress: EgressConfig {
@@ -205,7 +223,11 @@ impl Config {
                 key_file: layers.path("secrets", "key_file", "scimfleet.key"),
                 key: layers.sealing_key(SECRETS_KEY),
             },
-            metrics: MetricsConfig { listen: layers.optional_listen("metrics", "listen") },
+            metrics: MetricsConfig {
+                listen: layers.optional_listen("metrics", "listen"),
+                token: layers.flag("metrics", "token", false),
+            },
+            telemetry: TelemetryConfig { otlp: layers.optional_url("telemetry", "otlp", values::OTLP) },
             admin_token: layers.secret(ADMIN_TOKEN),
             directory_token: layers.secret(DIRECTORY_TOKEN),
         }

@@ -2,6 +2,7 @@
 //! relays changes of the directory, publishes what is due again, and reads jobs. It sends nothing to any
 //! provider and keeps nothing that another scheduler could not take over.
 
+mod forget;
 mod guard;
 mod jobs;
 mod lead;
@@ -13,6 +14,7 @@ mod schedules;
 mod scope;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use scimfleet_core::ports::{Coordination, Queue, QueueError};
 use scimfleet_expression::{Evaluator, EvaluatorError};
@@ -36,6 +38,8 @@ pub struct Scheduler {
     pub evaluator: Evaluator,
     /// When providers without a schedule of their own are synchronised.
     pub full_sync_every: Schedule,
+    /// How long rows of the provisioning log are kept; `None` is for ever.
+    pub log_kept: Option<Duration>,
     /// Unique among all schedulers.
     pub name: String,
     /// What it takes care of.

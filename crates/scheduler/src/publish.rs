@@ -109,6 +109,7 @@ impl Scheduler {
     pub(crate) async fn sweep(&self) -> Result<(), SchedulerError> {
         self.store.expire_holds().await?;
         self.store.erase_expired_passwords().await?;
+        self.forget_old_log().await?;
         for provider in self.store.providers().await? {
             if provider.scope_due && self.duty == crate::Duty::Everything {
                 self.judge_everything(&provider).await?;

@@ -27,6 +27,7 @@ mod seal;
 mod signal;
 mod sql;
 mod token;
+mod trail;
 
 pub use connect::{Store, StoreOptions};
 pub use console::{Glance, MinuteCount, ParkedGroup, RunCell};
@@ -59,3 +60,4 @@ pub use run::{Counts, Opening, RunError, RunKind};
 pub use seal::{SealError, Sealer};
 pub use signal::{Signal, Signals};
 pub use token::{TokenRow, TokenScope};
+pub use trail::{TrailFilter, TrailRow};

@@ -16,11 +16,11 @@ use crate::output::table;
 
 /// What `apply` did, or would do.
 #[derive(Debug, Default, Serialize)]
-struct Applied {
+pub(crate) struct Applied {
     plan: bool,
     mappings: Vec<Entry>,
     providers: Vec<Entry>,
-    warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -40,12 +40,34 @@ struct Entry {
 pub(crate) async fn run(context: Context, args: ApplyArgs) -> Result<Exit, CliError> {
     let store = context.store().await?;
     let evaluator = context.evaluator()?;
-    let fleet = load(&store, &args).await?;
+    let fleet = Fleet::load(&args.file, fleet_context(&store).await?)?;
     check_expressions(&evaluator, &fleet).await?;
-    let mut applied = Applied { plan: args.plan, warnings: fleet.warnings.clone(), ..Applied::default() };
     for warning in &fleet.warnings {
         eprintln!("warning: {warning}");
     }
+    let options = ApplyOptions { plan: args.plan, same_tenant: args.same_tenant };
+    let applied = apply_fleet(&store, &evaluator, &fleet, &options).await?;
+    context.output.print(&applied, || text(&applied))?;
+    Ok(Exit::Done)
+}
+
+/// How a fleet is applied.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ApplyOptions {
+    /// Change nothing.
+    pub(crate) plan: bool,
+    /// Keep the links of a provider whose host changed.
+    pub(crate) same_tenant: bool,
+}
+
+/// Puts a fleet whose expressions were checked into the database.
+pub(crate) async fn apply_fleet(
+    store: &Store,
+    evaluator: &Evaluator,
+    fleet: &Fleet,
+    options: &ApplyOptions,
+) -> Result<Applied, CliError> {
+    let mut applied = Applied { plan: options.plan, warnings: fleet.warnings.clone(), ..Applied::default() };
     let stored = store.mappings().await?;
     for mapping in &fleet.mappings {
         let before = stored.iter().find(|known| known.text.name == mapping.name);
@@ -54,7 +76,7 @@ pub(crate) async fn run(context: Context, args: ApplyArgs) -> Result<Exit, CliEr
             Some(known) if known.text == *mapping => "unchanged",
             Some(_) => "updated",
         };
-        if !args.plan {
+        if !options.plan {
             store.put_mapping(mapping, "fleet").await?;
         }
         applied.mappings.push(Entry {
@@ -66,24 +88,23 @@ pub(crate) async fn run(context: Context, args: ApplyArgs) -> Result<Exit, CliEr
         });
     }
     for provider in &fleet.providers {
-        applied.providers.push(apply_provider(&store, &evaluator, provider, &args).await?);
+        applied.providers.push(apply_provider(store, evaluator, provider, options).await?);
     }
-    context.output.print(&applied, || text(&applied))?;
-    Ok(Exit::Done)
+    Ok(applied)
 }
 
-async fn load(store: &Store, args: &ApplyArgs) -> Result<Fleet, CliError> {
+/// What a fleet file may refer to.
+pub(crate) async fn fleet_context(store: &Store) -> Result<FleetContext, CliError> {
     let stored = store.mappings().await?;
-    let fleet_context = FleetContext {
+    Ok(FleetContext {
         environment: config::environment().collect(),
         stored_mappings: stored.into_iter().map(|row| row.text.name).collect(),
         ..FleetContext::default()
-    };
-    Ok(Fleet::load(&args.file, fleet_context)?)
+    })
 }
 
 /// Compile errors are found here and not first in a run; all of them at once.
-async fn check_expressions(evaluator: &Evaluator, fleet: &Fleet) -> Result<(), CliError> {
+pub(crate) async fn check_expressions(evaluator: &Evaluator, fleet: &Fleet) -> Result<(), CliError> {
     let mut mistakes = Vec::new();
     for mapping in &fleet.mappings {
         let expression = Expression {
@@ -109,7 +130,7 @@ async fn apply_provider(
     store: &Store,
     evaluator: &Evaluator,
     provider: &FleetProvider,
-    args: &ApplyArgs,
+    args: &ApplyOptions,
 ) -> Result<Entry, CliError> {
     let settings = &provider.settings;
     let before = store.provider(&settings.name).await?;

@@ -18,6 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::args::DemoArgs;
+use super::progress::Progress;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::report::Report;
@@ -50,7 +51,7 @@ pub(crate) async fn run(context: Context, args: DemoArgs) -> Result<Exit, CliErr
     let parts = Parts::new(&context, store.clone(), drain.clone()).await?;
     let all = Roles { scheduler: true, worker: true, console: true };
     let console = roles::start(&context, &parts, all, metrics).await?;
-    let report = super::sync::wait(&store, &[(name.clone(), run)], Some(&drain)).await?;
+    let report = super::sync::wait(&store, &[(name.clone(), run)], Some(&drain), Progress::new()).await?;
     let exit = show_report(&context, &report, &sample)?;
     if exit == Exit::Done && !drain.is_begun() {
         show_idle(&context, &store, &name, &sample).await?;
@@ -139,7 +140,7 @@ fn show_report(context: &Context, report: &Report, sample: &Running) -> Result<E
 async fn show_idle(context: &Context, store: &Store, name: &ProviderName, sample: &Running) -> Result<(), CliError> {
     let mark = sample.mark();
     let run = open_run(store, name).await?;
-    let report = super::sync::wait(store, &[(name.clone(), run)], None).await?;
+    let report = super::sync::wait(store, &[(name.clone(), run)], None, Progress::new()).await?;
     let unchanged = report.runs.first().map(|run| run.count("unchanged")).unwrap_or_default();
     let counts = sample.counts_since(&mark);
     let (reads, writes) = (counts.total() - counts.writes(), counts.writes());

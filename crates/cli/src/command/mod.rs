@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod add;
 mod apply;
 mod dead;
 mod demo;
@@ -8,6 +9,8 @@ mod explain;
 mod holds;
 mod import;
 mod links;
+mod log;
+mod manual;
 mod migrate;
 mod offboard;
 mod parked;
@@ -17,6 +20,7 @@ mod progress;
 mod providers;
 mod reconcile;
 mod runs;
+mod status;
 mod sync;
 mod token;
 
@@ -30,6 +34,7 @@ use crate::roles::{self, Roles};
 pub(crate) async fn dispatch(context: Context, command: Command) -> Result<Exit, CliError> {
     let none = Roles { scheduler: false, worker: false, console: false };
     match command {
+        Command::Status => status::run(context).await,
         Command::Demo(args) => demo::run(context, args).await,
         Command::Serve => roles::run(context, Roles { scheduler: true, worker: true, console: true }).await,
         Command::Scheduler => roles::run(context, Roles { scheduler: true, ..none }).await,
@@ -49,7 +54,10 @@ pub(crate) async fn dispatch(context: Context, command: Command) -> Result<Exit,
         Command::Links(args) => links::run(context, args).await,
         Command::Parked(args) => parked::run(context, args).await,
         Command::Dead(args) => dead::run(context, args).await,
+        Command::Log(args) => log::run(context, args).await,
         Command::Token(args) => token::run(context, args).await,
         Command::Enqueue(args) => enqueue::run(context, args).await,
+        Command::Completions { shell } => manual::completions(context.output, shell),
+        Command::Man { folder } => manual::man(context.output, folder),
     }
 }

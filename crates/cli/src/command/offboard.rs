@@ -15,12 +15,11 @@ use crate::args::{LeaversArgs, OffboardArgs};
 use crate::context::{Context, object};
 use crate::error::CliError;
 use crate::output::table;
+use crate::standing::OVERDUE_MS;
 use crate::times::{relative, utc};
 use crate::wire::Parts;
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// A leaver is overdue after a minute.
-const OVERDUE_MS: i64 = 60_000;
 const LISTED: i64 = 500;
 
 pub(crate) async fn run(context: Context, args: OffboardArgs) -> Result<Exit, CliError> {

@@ -1,22 +1,37 @@
-//! Progress of runs, on a terminal only.
+//! Progress of runs: bars on a terminal; elsewhere nothing, or a line for each phase for whoever follows.
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use scimfleet_core::state::RunState;
 use scimfleet_core::{ProviderName, RunId};
 use scimfleet_store::{RunRow, Store, StoreError};
 
-/// A bar for each run: objects done of those tasked.
+/// Objects done of those tasked, for each run.
 pub(crate) struct Progress {
     shown: bool,
+    /// Whether each phase is told in a line where bars cannot be shown.
+    told: bool,
+    phases: HashMap<RunId, RunState>,
     all: MultiProgress,
     bars: HashMap<RunId, ProgressBar>,
 }
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        Self { shown: std::io::stderr().is_terminal(), all: MultiProgress::new(), bars: HashMap::new() }
+        Self {
+            shown: std::io::stderr().is_terminal(),
+            told: false,
+            phases: HashMap::new(),
+            all: MultiProgress::new(),
+            bars: HashMap::new(),
+        }
+    }
+
+    /// For whoever asked to see what happens, in a pipe too.
+    pub(crate) fn followed() -> Self {
+        Self { told: true, ..Self::new() }
     }
 
     pub(crate) async fn show(
@@ -26,6 +41,7 @@ impl Progress {
         run: &RunRow,
     ) -> Result<(), StoreError> {
         if !self.shown {
+            self.tell(provider, run);
             return Ok(());
         }
         let tasks = store.run_tasks(run.id).await?;
@@ -46,6 +62,12 @@ impl Progress {
             bar.finish();
         }
         Ok(())
+    }
+
+    fn tell(&mut self, provider: &ProviderName, run: &RunRow) {
+        if self.told && self.phases.insert(run.id, run.state) != Some(run.state) {
+            eprintln!("{provider}: {}", run.state);
+        }
     }
 
     pub(crate) fn clear(&self) {

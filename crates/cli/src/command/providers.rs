@@ -19,6 +19,7 @@ pub(crate) async fn run(context: Context, args: ProvidersArgs) -> Result<Exit, C
     let store = context.store().await?;
     match args.action.unwrap_or(ProvidersAction::List) {
         ProvidersAction::List => list(&context, &store).await?,
+        ProvidersAction::Add(args) => return super::add::run(&context, &store, *args).await,
         ProvidersAction::Show { name } => show(&context, &store, &name).await?,
         ProvidersAction::Probe { name, write } => return super::probe::run(&context, &store, &name, write).await,
         ProvidersAction::Pause { name: Some(name), .. } => {
@@ -61,7 +62,7 @@ async fn list(context: &Context, store: &Store) -> Result<(), CliError> {
     }
     context.output.print(&json!({ "providers": documents }), || {
         if lines.is_empty() {
-            return "No provider yet. Describe one in a fleet file and run `scimfleet apply FLEET.toml`.".to_owned();
+            return "No provider yet. `scimfleet providers add` asks for one; or describe it in a fleet file and `scimfleet apply` it.".to_owned();
         }
         table(&["PROVIDER", "STATE", "IN SYNC", "DIRTY", "PARKED", "LAST RUN", "BASE URL"], lines)
     })

@@ -8,6 +8,7 @@ use scimfleet_runtime::Exit;
 use scimfleet_store::{RunRow, Store};
 use serde_json::json;
 
+use super::progress::Progress;
 use crate::args::{RunsAction, RunsArgs};
 use crate::context::{Context, provider};
 use crate::error::CliError;
@@ -22,7 +23,8 @@ pub(crate) async fn run(context: Context, args: RunsArgs) -> Result<Exit, CliErr
     let store = context.store().await?;
     match args.action.unwrap_or(RunsAction::List { provider: None }) {
         RunsAction::List { provider } => list(&context, &store, provider).await,
-        RunsAction::Show { id } => show(&context, &store, &id).await,
+        RunsAction::Show { id, follow: false } => show(&context, &store, &id).await,
+        RunsAction::Show { id, follow: true } => follow(&context, &store, &id).await,
         RunsAction::Cancel { id } => cancel(&context, &store, &id).await,
     }
 }
@@ -75,6 +77,16 @@ async fn show(context: &Context, store: &Store, id: &str) -> Result<Exit, CliErr
         text
     })?;
     Ok(Exit::Done)
+}
+
+/// Until it has ended; the exit code says how.
+async fn follow(context: &Context, store: &Store, id: &str) -> Result<Exit, CliError> {
+    let row = one(store, id).await?;
+    let names = names(store).await?;
+    let Some(name) = names.get(&row.provider_id) else { return Err(CliError::failed("its provider was removed")) };
+    let report = super::sync::wait(store, &[(name.clone(), row.id)], None, Progress::followed()).await?;
+    context.output.print(&report, || report.text())?;
+    Ok(report.exit(false))
 }
 
 async fn cancel(context: &Context, store: &Store, id: &str) -> Result<Exit, CliError> {

@@ -39,7 +39,7 @@ pub(crate) async fn run(context: Context, args: SyncArgs) -> Result<Exit, CliErr
         })?;
         return Ok(Exit::Done);
     }
-    let report = if alone { work_alone(&context, &store, &runs).await? } else { wait(&store, &runs, None).await? };
+    let report = if alone { work_alone(&context, &store, &runs).await? } else { wait(&store, &runs, None, Progress::new()).await? };
     context.output.print(&report, || report.text())?;
     Ok(report.exit(fail_on_parked(&args)))
 }
@@ -74,7 +74,7 @@ async fn work_alone(context: &Context, store: &Store, runs: &[(ProviderName, Run
     let parts = Parts::new(context, store.clone(), drain.clone()).await?;
     drain.spawn(scimfleet_worker::run(parts.worker(context)));
     drain.spawn(scimfleet_scheduler::run(parts.scheduler(context, Duty::RunsOnly)));
-    let report = wait(store, runs, Some(&drain)).await;
+    let report = wait(store, runs, Some(&drain), Progress::new()).await;
     drain.begin();
     drain.finish().await;
     report
@@ -85,9 +85,9 @@ pub(crate) async fn wait(
     store: &Store,
     runs: &[(ProviderName, RunId)],
     drain: Option<&Drain>,
+    mut progress: Progress,
 ) -> Result<Report, CliError> {
     let mut signal = store.signals().subscribe(Signal::Runs);
-    let mut progress = Progress::new();
     loop {
         let mut rows = Vec::with_capacity(runs.len());
         for (name, id) in runs {

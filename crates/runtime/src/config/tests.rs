@@ -23,7 +23,9 @@ fn everything_has_a_default() {
     assert_eq!(config.egress, EgressConfig { private: true, loopback: true, proxy: None });
     assert_eq!(config.secrets.key_file, Path::new("scimfleet.key"));
     assert!(config.secrets.key.is_none() && config.admin_token.is_none() && config.directory_token.is_none());
-    assert_eq!(config.metrics.listen, None);
+    assert_eq!(config.metrics, MetricsConfig { listen: None, token: false });
+    assert_eq!(config.telemetry.otlp, None);
+    assert_eq!(config.scheduler.log_kept, Some(Duration::from_secs(400 * 86_400)));
     assert!(config.is_embedded());
 }
 
@@ -47,6 +49,9 @@ listen = "0.0.0.0:9464"
         ("SCIMFLEET_WORKER_TASKS_IN_FLIGHT", "2"),
         ("SCIMFLEET_EGRESS_PRIVATE", "false"),
         ("SCIMFLEET_METRICS_LISTEN", "off"),
+        ("SCIMFLEET_METRICS_TOKEN", "yes"),
+        ("SCIMFLEET_TELEMETRY_OTLP", "http://collector:4318"),
+        ("SCIMFLEET_SCHEDULER_LOG_KEPT", "off"),
         ("SCIMFLEET_CONSOLE_LISTEN", "localhost:0"),
         ("SCIMFLEET_ADMIN_TOKEN", "first-admin\n"),
         ("PATH", "/bin"),
@@ -57,7 +62,9 @@ listen = "0.0.0.0:9464"
     assert!(!config.is_embedded());
     assert_eq!(config.worker.tasks_in_flight, 2);
     assert!(!config.egress.private);
-    assert_eq!(config.metrics.listen, None);
+    assert_eq!(config.metrics, MetricsConfig { listen: None, token: true });
+    assert_eq!(config.telemetry.otlp.unwrap().expose(), "http://collector:4318");
+    assert_eq!(config.scheduler.log_kept, None);
     assert_eq!(config.console.listen.to_string(), "127.0.0.1:0");
     assert_eq!(config.admin_token.unwrap().expose_secret(), "first-admin");
 }
@@ -84,6 +91,7 @@ key = "abc"
 key_file = ["a"]
 [scheduler]
 full_sync_every = "hourly"
+log_kept = "1h"
 [metrics]
 listen = "9464"
 "#;
@@ -102,7 +110,8 @@ scimfleet.toml:15:9: `egress.proxy`: scheme `socks5` is not supported (write `ht
 scimfleet.toml:17:7: `key` of [secrets]: is never read from a file (set SCIMFLEET_SECRETS_KEY, or name a file by `key_file`)
 scimfleet.toml:18:12: `key_file` of [secrets]: expected a single value, found an array
 scimfleet.toml:20:19: `scheduler.full_sync_every`: `hourly` is no schedule: neither a duration nor a cron expression (write a duration such as `1h`, `30m` or `90s`, a cron expression such as `0 */2 * * *` (UTC), or `off`)
-scimfleet.toml:22:10: `metrics.listen`: `9464` is no address to listen on (write an address and a port such as `0.0.0.0:9464`, or `off`)"
+scimfleet.toml:21:12: `scheduler.log_kept`: `1h` is no time of at least a day (such as `90d`, or `off` for ever)
+scimfleet.toml:23:10: `metrics.listen`: `9464` is no address to listen on (write an address and a port such as `0.0.0.0:9464`, or `off`)"
     );
 }
 

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 
 use super::layers::{Layers, Setting};
 use crate::redact::ServiceUrl;
-use crate::schedule::{SCHEDULE_HINT, Schedule};
+use crate::schedule::{SCHEDULE_HINT, Schedule, parse_duration};
 
 /// The schemes that a service is reached by, and how an address looks.
 #[derive(Clone, Copy)]
@@ -31,7 +31,12 @@ pub(super) const COORDINATION: Schemes =
     Schemes { known: &["memory", "redis", "rediss"], hint: "write `memory://` or `redis://host:6379`" };
 pub(super) const PROXY: Schemes = Schemes { known: &["http", "https"], hint: "write `http://host:port`" };
 
+pub(super) const OTLP: Schemes =
+    Schemes { known: &["http", "https"], hint: "write `http://host:4318`, where a collector takes OTLP over HTTP" };
+
 const LISTEN_HINT: &str = "write an address and a port such as `127.0.0.1:8686` or `[::]:8686`";
+/// The guard counts what was taken away within the last hour; a day leaves room for clocks.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 const PREFIX_RULE: &str = "1 to 32 letters, digits, `-` and `_`";
 
 impl Layers {
@@ -105,6 +110,20 @@ impl Layers {
                 default
             }
         }
+    }
+
+    /// How long something is kept: a duration of at least a day, or `off` for ever.
+    pub(super) fn kept(&self, section: &'static str, key: &'static str, default: Duration) -> Option<Duration> {
+        let Some(setting) = self.setting(section, key) else { return Some(default) };
+        let text = setting.text.trim();
+        if text == "off" {
+            return None;
+        }
+        let kept = parse_duration(text).filter(|kept| *kept >= DAY);
+        if kept.is_none() {
+            self.refuse(setting, format!("`{text}` is no time of at least a day"), "such as `90d`, or `off` for ever");
+        }
+        kept
     }
 
     pub(super) fn flag(&self, section: &'static str, key: &'static str, default: bool) -> bool {

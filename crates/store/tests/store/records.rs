@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use scimfleet_core::state::LinkState;
 use scimfleet_core::{ProviderId, ResourceId, ResourceKind};
-use scimfleet_store::{LinkResult, LogEntry, MembershipChange, TaskRecord, Wanted};
+use scimfleet_store::{LinkResult, LogEntry, MembershipChange, TaskRecord, TrailFilter, Wanted};
 
 use crate::support::{in_sync, on_both, remote, unchanged, verdict};
 
@@ -136,6 +136,36 @@ on_both! {
         db.store.record(provider, &record).await.unwrap();
         let words = db.link(provider, &anna).await.last_error.unwrap();
         assert_eq!(words, "x\u{fffd}\\\u{fffd}\u{1f980}\"");
+    }
+
+    async fn the_log_is_read_from_its_oldest_row_and_forgotten_by_age(db: &Database) {
+        let provider = db.provider("acme", &["anna"]).await;
+        let other = db.provider("other", &[]).await;
+        let anna = db.id("anna").await;
+        let log: Vec<LogEntry> = (0..5).map(|_| entry(&anna, 0)).collect();
+        let keys: Vec<String> = log.iter().map(|entry| entry.id.to_string()).collect();
+        db.store.record(provider, &TaskRecord { log, ..TaskRecord::default() }).await.unwrap();
+        db.store.record(other, &TaskRecord { log: vec![entry(&anna, 0)], ..TaskRecord::default() }).await.unwrap();
+
+        let of_acme = TrailFilter { provider: Some(provider), ..TrailFilter::default() };
+        let first = db.store.trail_after(&of_acme, None, 3).await.unwrap();
+        let last = db.store.trail_after(&of_acme, Some(&first[2].key), 3).await.unwrap();
+        let read: Vec<String> = first.iter().chain(&last).map(|row| row.key.clone()).collect();
+        assert_eq!(read, keys);
+        assert_eq!((first[0].kind, first[0].row.operation.as_str()), (ResourceKind::User, "delete"));
+        let newest = db.store.trail_newest(&TrailFilter::default(), 1).await.unwrap();
+        assert_eq!(newest[0].row.provider_id, other);
+        let nobody: Option<ResourceId> = "nobody".parse().ok();
+        assert!(nobody.is_some());
+        let of_nobody = TrailFilter { object: nobody, ..TrailFilter::default() };
+        assert_eq!(db.store.trail_after(&of_nobody, None, 3).await.unwrap(), []);
+        let later = TrailFilter { since_ms: db.store.now_ms() + 60_000, ..TrailFilter::default() };
+        assert_eq!(db.store.trail_after(&later, None, 3).await.unwrap(), []);
+
+        assert_eq!(db.store.forget_log(db.store.now_ms() - 60_000, 100).await.unwrap(), 0);
+        assert_eq!(db.store.forget_log(db.store.now_ms() + 60_000, 4).await.unwrap(), 4);
+        assert_eq!(db.store.forget_log(db.store.now_ms() + 60_000, 4).await.unwrap(), 2);
+        assert_eq!(db.store.trail_newest(&TrailFilter::default(), 1).await.unwrap(), []);
     }
 }
 
