@@ -16,6 +16,7 @@ cat >"$file" <<ENV
 POSTGRES_PASSWORD=$(random_hex 24)
 RABBITMQ_PASSWORD=$(random_hex 24)
 REDIS_PASSWORD=$(random_hex 24)
+GRAFANA_PASSWORD=$(random_hex 24)
 
 # Seals tokens and passwords in the database: base64 of 32 bytes.
 SCIMFLEET_SECRETS_KEY=$(head -c 32 /dev/urandom | base64)

@@ -120,6 +120,38 @@ impl Fleet {
         command
     }
 
+    /// A line for a shell in which `scimfleet` is this binary.
+    pub fn shell(&self, line: &str) -> Command {
+        let mut command = Command::new("bash");
+        let folder = binary().parent().map(Path::to_path_buf).unwrap_or_default();
+        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+        command.args(["-c", line]).current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env_remove("SCIMFLEET_LOG").env("PATH", path).envs(self.environment.iter().cloned());
+        command
+    }
+
+    /// One more variable for whatever is run.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Starts a role in the background with its logs in a file of the folder.
+    ///
+    /// # Panics
+    /// When the binary cannot be started.
+    pub fn start_logging(&self, arguments: &[&str], log: &str) -> Role {
+        let file = match std::fs::File::create(self.folder.path().join(log)) {
+            Ok(file) => file,
+            Err(error) => panic!("{log}: {error}"),
+        };
+        match self.command(arguments).stdout(Stdio::null()).stderr(file).spawn() {
+            Ok(child) => Role { child },
+            Err(error) => panic!("{}: {error}", binary().display()),
+        }
+    }
+
     /// Runs a command to its end.
     ///
     /// # Panics

@@ -13,9 +13,7 @@ use scimfleet_core::ProviderName;
 pub(crate) use add::{AddArgs, AuthKind};
 pub(crate) use interfaces::{DeadAction, DeadArgs, EnqueueArgs, Scope, TokenAction, TokenArgs};
 pub(crate) use log::{LogAction, LogArgs, LogSelection};
-pub(crate) use withheld::{
-    HoldsAction, HoldsArgs, LeaversArgs, OffboardArgs, ParkedAction, ParkedArgs,
-};
+pub(crate) use withheld::{HoldsAction, HoldsArgs, LeaversArgs, OffboardArgs, ParkedAction, ParkedArgs};
 
 /// Keeps the users and groups of a directory in step with every application that speaks SCIM 2.0.
 #[derive(Debug, Parser)]

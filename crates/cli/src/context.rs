@@ -8,7 +8,7 @@ use scimfleet_core::ports::Queue;
 use scimfleet_core::provider::MappingText;
 use scimfleet_expression::{Evaluator, EvaluatorConfig, default_mappings};
 use scimfleet_runtime::logs::LogOptions;
-use scimfleet_runtime::{Config, config};
+use scimfleet_runtime::{Config, Telemetry, config};
 use scimfleet_store::{ProviderRow, ResourceRow, Sealer, Store, StoreOptions};
 use tracing::level_filters::LevelFilter;
 
@@ -24,6 +24,8 @@ pub(crate) const SERVE_LEASE: &str = "serve";
 pub(crate) struct Context {
     pub(crate) config: Arc<Config>,
     pub(crate) output: Output,
+    /// Where spans are sent, if anywhere.
+    pub(crate) telemetry: Option<Telemetry>,
 }
 
 impl Context {
@@ -33,10 +35,7 @@ impl Context {
             Command::Serve | Command::Scheduler | Command::Worker | Command::Console | Command::Migrate
         );
         let quietest = if role { LevelFilter::INFO } else { LevelFilter::ERROR };
-        LogOptions::new(arguments.verbose, quietest, config::environment())
-            .map_err(CliError::usage)?
-            .install()
-            .map_err(CliError::usage)?;
+        let logs = LogOptions::new(arguments.verbose, quietest, config::environment()).map_err(CliError::usage)?;
         let file: Option<PathBuf> = match &arguments.config {
             Some(file) => Some(file.clone()),
             None => Some(PathBuf::from(config::DEFAULT_FILE)).filter(|file| file.exists()),
@@ -46,12 +45,14 @@ impl Context {
             Command::Completions { .. } | Command::Man { .. } => Config::default(),
             _ => Config::load(file.as_deref(), config::environment())?,
         };
-        Ok(Self { config: Arc::new(config), output: Output::new(arguments.output) })
+        let telemetry = config.telemetry.otlp.as_ref().map(Telemetry::new).transpose().map_err(CliError::usage)?;
+        logs.install(telemetry.as_ref()).map_err(CliError::usage)?;
+        Ok(Self { config: Arc::new(config), output: Output::new(arguments.output), telemetry })
     }
 
     /// The same with another configuration: for the demo.
     pub(crate) fn with_config(&self, config: Config) -> Self {
-        Self { config: Arc::new(config), output: self.output }
+        Self { config: Arc::new(config), ..self.clone() }
     }
 
     /// Opens the database, brings its schema up to date and sees to the built-in mappings.

@@ -46,11 +46,13 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::failed)?;
-    let exit = runtime.block_on(async {
-        let context = Context::new(&arguments)?;
-        command::dispatch(context, arguments.command).await
-    });
+    let context = Context::new(&arguments)?;
+    let telemetry = context.telemetry.clone();
+    let exit = runtime.block_on(command::dispatch(context, arguments.command));
     // Roles have drained; what is left (a DNS look-up, a terminal) must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    if let Some(telemetry) = telemetry {
+        telemetry.end();
+    }
     exit
 }

@@ -1,5 +1,7 @@
 //! Printing: one JSON document for programs, tables for people.
 
+use std::io::{ErrorKind, Write};
+
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -24,16 +26,18 @@ impl Output {
 
     /// Prints a JSON document that carries `"v": 1`, or a text for people.
     pub(crate) fn print(self, json: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
-        match self.format {
-            Format::Json => println!("{}", versioned(json)?),
-            Format::Table => {
-                let text = text();
-                if !text.is_empty() {
-                    println!("{text}");
-                }
-            }
+        let text = match self.format {
+            Format::Json => versioned(json)?,
+            Format::Table => text(),
+        };
+        if text.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        match writeln!(std::io::stdout(), "{text}") {
+            // Whoever reads may have seen enough, as `head` has.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CliError::failed(error)),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -1,14 +1,15 @@
 //! Running roles until they are told to end.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use scimfleet_console::{ConsoleState, Router};
 use scimfleet_directory::server::{self, ServerState};
-use scimfleet_runtime::health::{self, Listening};
-use scimfleet_runtime::{Drain, Exit, Metrics};
+use scimfleet_runtime::health::{self, Listening, Readers};
+use scimfleet_runtime::{Drain, Exit, Metrics, trace};
 use scimfleet_scheduler::Duty;
-use scimfleet_store::Store;
+use scimfleet_store::{Store, TokenScope, traced};
 
 use crate::context::{Context, SERVE_LEASE};
 use crate::error::CliError;
@@ -58,7 +59,7 @@ pub(crate) async fn start(
     roles: Roles,
     metrics: Metrics,
 ) -> Result<Option<SocketAddr>, CliError> {
-    let drain = &parts.drain;
+    let (drain, protected) = (&parts.drain, context.config.metrics.protected);
     if roles.scheduler && roles.worker && context.config.is_embedded() {
         hold_serve_lease(parts).await?;
     }
@@ -77,7 +78,7 @@ pub(crate) async fn start(
             .until(drain);
         let directory = ServerState::new(parts.store.clone(), context.config.directory_token.clone());
         let router = scimfleet_console::router(pages).merge(server::router(directory));
-        serve(parts, listening, metrics.clone(), Some(router));
+        serve(parts, listening, metrics.clone(), Some(router), protected);
         Some(address)
     } else {
         None
@@ -85,15 +86,16 @@ pub(crate) async fn start(
     if let Some(listen) = context.config.metrics.listen {
         let listening = health::bind(listen).await.map_err(CliError::failed)?;
         tracing::info!(address = %listening.address(), "metrics and health are served");
-        serve(parts, listening, metrics, None);
+        serve(parts, listening, metrics, None, protected);
     }
     Ok(console)
 }
 
-fn serve(parts: &Parts, listening: Listening, metrics: Metrics, pages: Option<Router>) {
-    let health = health::router(parts.checks(), metrics);
+fn serve(parts: &Parts, listening: Listening, metrics: Metrics, pages: Option<Router>, protected: bool) {
+    let readers = if protected { token_holders(&parts.store) } else { Readers::Everybody };
+    let health = health::router(parts.checks(), metrics, readers);
     let router = match pages {
-        Some(pages) => health.merge(pages),
+        Some(pages) => health.merge(trace::traced(pages, |context, write| Box::pin(traced(context, write)))),
         None => health,
     };
     let drain = parts.drain.clone();
@@ -102,6 +104,18 @@ fn serve(parts: &Parts, listening: Listening, metrics: Metrics, pages: Option<Ro
             tracing::error!(error = %error, "the listener broke");
         }
     });
+}
+
+/// Whoever has a token of scope `metrics`; an admin may see everything.
+fn token_holders(store: &Store) -> Readers {
+    let store = store.clone();
+    Readers::Holders(Arc::new(move |token| {
+        let store = store.clone();
+        Box::pin(async move {
+            let found = store.token_of(&token).await.map_err(|error| error.to_string())?;
+            Ok(found.is_some_and(|row| matches!(row.scope, TokenScope::Metrics | TokenScope::Admin)))
+        })
+    }))
 }
 
 /// Tells commands on the same file that somebody does the work.

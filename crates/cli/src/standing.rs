@@ -75,13 +75,16 @@ impl Figures {
     }
 
     pub(crate) fn standing(&self, now_ms: i64) -> Standing {
-        let stopped = self.last_run.as_ref().is_some_and(|run| matches!(run.state, RunState::Stopped | RunState::Failed));
+        let stopped =
+            self.last_run.as_ref().is_some_and(|run| matches!(run.state, RunState::Stopped | RunState::Failed));
         match self.state {
             _ if self.overdue(now_ms) || self.held > 0 => Standing::Person,
             ProviderState::Quarantined => Standing::Person,
             ProviderState::Paused | ProviderState::Disabled => Standing::Off,
             ProviderState::Degraded => Standing::Waiting,
             ProviderState::Active if stopped => Standing::Person,
+            // Never synchronised: nobody knows.
+            ProviderState::Active if self.last_run.is_none() && self.in_sync == 0 => Standing::Waiting,
             ProviderState::Active if self.parked > 0 || self.changes > 0 || self.leavers > 0 => Standing::Waiting,
             ProviderState::Active => Standing::InStep,
         }
@@ -91,6 +94,7 @@ impl Figures {
     pub(crate) fn word(&self, now_ms: i64) -> String {
         match (self.state, self.standing(now_ms)) {
             (ProviderState::Active, Standing::InStep) => "in step".to_owned(),
+            (ProviderState::Active, _) if self.last_run.is_none() && self.in_sync == 0 => "never synced".to_owned(),
             (state, _) => state.to_string(),
         }
     }
@@ -174,7 +178,10 @@ mod tests {
         let down = Figures { state: ProviderState::Degraded, ..calm("acme") };
         let held = Figures { held: 7, ..calm("acme") };
         let cases: [(&[Figures], &str); 6] = [
-            (&[], "No provider yet: `scimfleet providers add`, or describe one in a fleet file and `scimfleet apply` it."),
+            (
+                &[],
+                "No provider yet: `scimfleet providers add`, or describe one in a fleet file and `scimfleet apply` it.",
+            ),
             (&[calm("a"), calm("b")], "All leavers are out. 2 providers in step."),
             (&[calm("a"), down], "All leavers are out. 1 provider in step, 1 degraded."),
             (&[calm("a"), leaving], "1 leaver is on the way out. 1 provider in step, 1 not in step."),
@@ -190,6 +197,7 @@ mod tests {
     fn whoever_needs_a_person_comes_first() {
         let cases = [
             (calm("a"), Standing::InStep, "in step"),
+            (Figures { in_sync: 0, ..calm("a") }, Standing::Waiting, "never synced"),
             (Figures { changes: 1, ..calm("a") }, Standing::Waiting, "active"),
             (Figures { parked: 1, ..calm("a") }, Standing::Waiting, "active"),
             (Figures { last_run: ended(RunState::Stopped), ..calm("a") }, Standing::Person, "active"),

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use scimfleet_core::ports::{Coordination, Queue};
+use scimfleet_core::state::ProviderState;
 use scimfleet_expression::Evaluator;
 use scimfleet_runtime::Drain;
 use scimfleet_runtime::health::Checks;
-use scimfleet_scheduler::{Duty, Scheduler};
+use scimfleet_scheduler::{Duty, Scheduler, Traces};
 use scimfleet_scim_client::Egress;
 use scimfleet_store::Store;
 use scimfleet_worker::{Providers, Worker, WorkerLimits};
@@ -73,6 +74,7 @@ impl Parts {
             log_kept: context.config.scheduler.log_kept,
             name: format!("scheduler-{}", self.name),
             duty,
+            traces: Traces::default(),
             drain: self.drain.clone(),
         }
     }
@@ -93,8 +95,23 @@ impl Parts {
                 let coordination = coordination.clone();
                 async move { coordination.healthy().await.map_err(|error| error.to_string()) }
             })
+            .helpful("providers", {
+                let store = self.store.clone();
+                move || {
+                    let store = store.clone();
+                    async move { out_of_order(&store).await }
+                }
+            })
             .until(&self.drain)
     }
+}
+
+/// Names every provider that cannot be reached as it should; a role does its work without them.
+async fn out_of_order(store: &Store) -> Result<(), String> {
+    let rows = store.providers().await.map_err(|_| "unknown: the store is away".to_owned())?;
+    let away = rows.iter().filter(|row| matches!(row.state, ProviderState::Degraded | ProviderState::Quarantined));
+    let names: Vec<String> = away.map(|row| format!("{} is {}", row.settings.name, row.state)).collect();
+    if names.is_empty() { Ok(()) } else { Err(names.join(", ")) }
 }
 
 pub(crate) fn egress(context: &Context) -> Egress {

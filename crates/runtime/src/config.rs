@@ -41,7 +41,7 @@ pub const KEYS: [(&str, &[&str]); 10] = [
     ("worker", &["tasks_in_flight", "requests_in_flight", "leavers_reserved"]),
     ("egress", &["private", "loopback", "proxy"]),
     ("secrets", &["key_file"]),
-    ("metrics", &["listen", "token"]),
+    ("metrics", &["listen", "protected"]),
     ("telemetry", &["otlp"]),
 ];
 
@@ -154,7 +154,7 @@ pub struct MetricsConfig {
     /// Where `/metrics`, `/healthz` and `/readyz` are served; `None` is off.
     pub listen: Option<SocketAddr>,
     /// Whether `/metrics` asks for a token of scope `metrics` or `admin`, on every role.
-    pub token: bool,
+    pub protected: bool,
 }
 
 /// `[telemetry]`
@@ -225,7 +225,7 @@ impl Config {
             },
             metrics: MetricsConfig {
                 listen: layers.optional_listen("metrics", "listen"),
-                token: layers.flag("metrics", "token", false),
+                protected: layers.flag("metrics", "protected", false),
             },
             telemetry: TelemetryConfig { otlp: layers.optional_url("telemetry", "otlp", values::OTLP) },
             admin_token: layers.secret(ADMIN_TOKEN),

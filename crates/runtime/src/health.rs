@@ -1,5 +1,5 @@
-//! `/metrics`, `/healthz` and `/readyz`, the same on every role. They tell nothing about users and ask
-//! for no token; who may reach them is a matter of where they listen.
+//! `/metrics`, `/healthz` and `/readyz`, the same on every role. They tell nothing about users. `/metrics` asks
+//! for a token where it is told to; who may reach the others is a matter of where they listen.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use secrecy::SecretString;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -139,17 +140,54 @@ fn shown(needed: bool, answer: Result<(), String>) -> String {
     }
 }
 
+/// Who may read `/metrics`.
+#[derive(Clone, Default)]
+pub enum Readers {
+    /// Everybody who can reach it.
+    #[default]
+    Everybody,
+    /// Whoever presents a bearer token (RFC 6750 §2.1) that this accepts; an error means that it cannot be
+    /// checked now.
+    Holders(Arc<dyn Fn(SecretString) -> TokenFuture + Send + Sync>),
+}
+
+/// Whether a token opens something.
+pub type TokenFuture = Pin<Box<dyn Future<Output = Result<bool, String>> + Send>>;
+
 /// The three paths, for a role's own listener or for merging into another router.
-pub fn router(checks: Checks, metrics: Metrics) -> Router {
-    let metrics_page = move || {
-        let text = metrics.render();
-        async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text) }
+pub fn router(checks: Checks, metrics: Metrics, readers: Readers) -> Router {
+    let metrics_page = move |headers: HeaderMap| {
+        let (metrics, readers) = (metrics.clone(), readers.clone());
+        async move {
+            match admitted(&readers, &headers).await {
+                Ok(()) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
+                    .into_response(),
+                Err(refusal) => refusal.into_response(),
+            }
+        }
     };
     Router::new()
         .route("/metrics", get(metrics_page))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .with_state(checks)
+}
+
+type Refusal = (StatusCode, [(HeaderName, &'static str); 1], &'static str);
+
+async fn admitted(readers: &Readers, headers: &HeaderMap) -> Result<(), Refusal> {
+    let Readers::Holders(opens) = readers else { return Ok(()) };
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = given.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let (status, words) = match token {
+        None => (StatusCode::UNAUTHORIZED, "a token of scope `metrics` is needed\n"),
+        Some((_, token)) => match opens(SecretString::from(token.trim())).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => (StatusCode::UNAUTHORIZED, "this token does not open `/metrics`\n"),
+            Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the token cannot be checked: the database is away\n"),
+        },
+    };
+    Err((status, [(header::WWW_AUTHENTICATE, "Bearer realm=\"scimfleet\"")], words))
 }
 
 async fn readyz(State(checks): State<Checks>) -> Response {

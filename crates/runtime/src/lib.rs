@@ -15,6 +15,7 @@ pub mod mistake;
 mod reading;
 mod redact;
 pub mod schedule;
+pub mod trace;
 
 pub use config::Config;
 pub use drain::Drain;
@@ -24,3 +25,4 @@ pub use metrics::Metrics;
 pub use mistake::{Mistake, Mistakes};
 pub use redact::ServiceUrl;
 pub use schedule::Schedule;
+pub use trace::Telemetry;

@@ -15,6 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, fmt};
 
 use self::json::JsonLayer;
+use crate::trace::Telemetry;
 
 /// The filter that wins over `-v`, as `debug` or `warn,scimfleet_worker=trace`.
 pub const FILTER_VARIABLE: &str = "SCIMFLEET_LOG";
@@ -85,8 +86,8 @@ impl LogOptions {
         Ok(Self { format, filter, colour: terminal && !plain })
     }
 
-    /// Sets up the logs of this process; once.
-    pub fn install(&self) -> Result<(), LogError> {
+    /// Sets up the logs of this process, and the export of its spans if there is any; once.
+    pub fn install(&self, telemetry: Option<&Telemetry>) -> Result<(), LogError> {
         let filter = EnvFilter::try_new(&self.filter)
             .map_err(|error| LogError::Filter { filter: self.filter.clone(), reason: error.to_string() })?;
         let output: Box<dyn Layer<Registry> + Send + Sync> = match self.format {
@@ -96,7 +97,9 @@ impl LogOptions {
             }
         };
         let filtered = output.with_filter(filter.and(filter_fn(is_discreet)));
-        tracing_subscriber::registry().with(filtered).try_init().map_err(|_| LogError::Again)
+        // What is exported does not depend on how much is logged.
+        let spans = telemetry.map(|telemetry| telemetry.layer().with_filter(filter_fn(is_ours)));
+        tracing_subscriber::registry().with(filtered).with(spans).try_init().map_err(|_| LogError::Again)
     }
 }
 
@@ -105,6 +108,11 @@ impl LogOptions {
 fn is_discreet(metadata: &Metadata<'_>) -> bool {
     let ours = metadata.target().starts_with("scimfleet");
     ours || *metadata.level() <= Level::DEBUG && !metadata.target().starts_with("lapin")
+}
+
+/// Spans of ours, from the directory to the provider; a library's would only repeat them.
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span() && metadata.target().starts_with("scimfleet") && *metadata.level() <= Level::DEBUG
 }
 
 fn parse_format(text: &str) -> Result<LogFormat, LogError> {

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_util::MetricKindMask;
 
 use crate::drain::Drain;
 
@@ -63,10 +64,22 @@ pub const THROTTLED_TOTAL: &str = "scimfleet_throttled_total";
 pub const DRIFTED_TOTAL: &str = "scimfleet_drifted_total";
 /// Workers that live.
 pub const WORKERS: &str = "scimfleet_workers";
+/// Whoever is to lose access and still has it.
+pub const LEAVERS_WAITING: &str = "scimfleet_leavers_waiting";
+/// How long the oldest of them has waited.
+pub const LEAVER_OLDEST_SECONDS: &str = "scimfleet_leaver_oldest_seconds";
+/// How far a provider is behind the directory.
+pub const DIRTY_OLDEST_SECONDS: &str = "scimfleet_dirty_oldest_seconds";
+/// What the guard withholds.
+pub const HELD_OBJECTS: &str = "scimfleet_held_objects";
+/// How long a provider has been in its state.
+pub const PROVIDER_STATE_SECONDS: &str = "scimfleet_provider_state_seconds";
+/// Whether this scheduler has the lease.
+pub const SCHEDULER_LEADS: &str = "scimfleet_scheduler_leads";
 
 /// Every metric of Scimfleet.
 #[rustfmt::skip]
-pub const METRICS: [Metric; 13] = [
+pub const METRICS: &[Metric] = &[
     row(REQUESTS_TOTAL, MetricKind::Counter, &["provider", "method", "status"], "requests sent to a provider, by HTTP method and the status of the answer (0: none came)"),
     row(REQUEST_SECONDS, MetricKind::Histogram, &["provider", "method"], "time from sending a request to having read the answer"),
     row(OPERATIONS_TOTAL, MetricKind::Counter, &["provider", "kind", "operation", "outcome"], "operations on users and groups, by what became of them"),
@@ -80,6 +93,12 @@ pub const METRICS: [Metric; 13] = [
     row(THROTTLED_TOTAL, MetricKind::Counter, &["provider"], "answers with status 429"),
     row(DRIFTED_TOTAL, MetricKind::Counter, &["provider", "kind"], "users and groups that a listing showed to have been changed at the provider since our last write"),
     row(WORKERS, MetricKind::Gauge, &[], "workers whose last sign of life is fresh"),
+    row(LEAVERS_WAITING, MetricKind::Gauge, &["provider"], "accounts that are to be taken away and are not yet; those that are held not counted"),
+    row(LEAVER_OLDEST_SECONDS, MetricKind::Gauge, &["provider"], "how long the oldest of them has waited; 0 when all are out"),
+    row(DIRTY_OLDEST_SECONDS, MetricKind::Gauge, &["provider"], "how long the oldest object that is owed something has waited; 0 when none is"),
+    row(HELD_OBJECTS, MetricKind::Gauge, &["provider"], "objects that the guard withholds until somebody decides"),
+    row(PROVIDER_STATE_SECONDS, MetricKind::Gauge, &["provider"], "how long a provider has been in its state"),
+    row(SCHEDULER_LEADS, MetricKind::Gauge, &[], "1 on the scheduler that has the lease, 0 on those that stand by"),
 ];
 
 /// Upper bounds for what takes a request's time: from a loopback answer to the request timeout.
@@ -91,6 +110,10 @@ const LATENCY_SECONDS: [f64; 14] =
 
 /// Upper bounds for whole runs: from nothing to do to a rate-limited first run.
 const RUN_BOUNDS_SECONDS: [f64; 11] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
+
+/// A gauge that nobody sets any more is forgotten: a provider that was removed, a scheduler that leads no more.
+/// Longer than the slowest of those who set one.
+const STALE_AFTER: Duration = Duration::from_secs(120);
 
 /// Samples are folded into buckets this often even when nobody asks, or they would pile up.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -149,6 +172,7 @@ impl Metrics {
 fn builder() -> Result<PrometheusBuilder, BuildError> {
     let full = |name: &str| Matcher::Full(name.to_owned());
     PrometheusBuilder::new()
+        .idle_timeout(MetricKindMask::GAUGE, Some(STALE_AFTER))
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SHORT_SECONDS)?
         .set_buckets_for_metric(full(TASK_SECONDS), &LATENCY_SECONDS)?
         .set_buckets_for_metric(full(CHANGE_LATENCY_SECONDS), &LATENCY_SECONDS)?
@@ -177,7 +201,7 @@ mod tests {
             assert!(METRICS[..index].iter().all(|other| other.name != metric.name), "{}", metric.name);
             assert!(metric.name.starts_with("scimfleet_"), "{}", metric.name);
             assert_eq!(metric.kind == MetricKind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
-            assert_eq!(metric.kind == MetricKind::Histogram, metric.name.ends_with("_seconds"), "{}", metric.name);
+            assert!(metric.kind != MetricKind::Histogram || metric.name.ends_with("_seconds"), "{}", metric.name);
         }
     }
 

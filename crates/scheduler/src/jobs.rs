@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use scimfleet_core::ports::{Delivery, QueueError, Source};
+use scimfleet_core::ports::{Delivery, QueueError, Source, TRACEPARENT_HEADER};
 use scimfleet_core::task::Job;
 use scimfleet_core::{ProviderName, ResourceId, RunId};
+use scimfleet_runtime::trace::follow;
 use scimfleet_store::{Opening, ProviderRow, RunKind, Store, StoreError};
+use tracing::Instrument as _;
 
 use crate::Scheduler;
 use crate::scope::{ScopeError, Scopes};
@@ -108,8 +110,10 @@ async fn settle(scheduler: &Scheduler, delivery: Delivery) -> Result<(), QueueEr
             return delivery.dead_letter(&error.to_string()).await;
         }
     };
+    let span = tracing::info_span!("job", otel.kind = "consumer");
+    let context = follow(&span, delivery.headers.get(TRACEPARENT_HEADER).map(String::as_str));
     loop {
-        match perform(scheduler, &job).await {
+        match perform(scheduler, &job, context.as_deref()).instrument(span.clone()).await {
             Ok(()) => return delivery.ack().await,
             Err(error) if error.is_trouble() && !scheduler.drain.is_begun() => {
                 tracing::warn!(error = %error, "a job waits for the database");
@@ -124,15 +128,24 @@ async fn settle(scheduler: &Scheduler, delivery: Delivery) -> Result<(), QueueEr
     }
 }
 
-async fn perform(scheduler: &Scheduler, job: &Job) -> Result<(), JobError> {
+async fn perform(scheduler: &Scheduler, job: &Job, context: Option<&str>) -> Result<(), JobError> {
+    let open = async |provider: &ProviderName| -> Result<(), JobError> {
+        let run = open_run(&scheduler.store, provider).await?;
+        scheduler.traces.note_run(run, context);
+        Ok(())
+    };
     match job {
-        Job::Sync { provider: Some(provider), .. } => open_run(&scheduler.store, provider).await.map(|_| ()),
+        Job::Sync { provider: Some(provider), .. } => open(provider).await,
         Job::Sync { provider: None, .. } => {
             for row in scheduler.store.providers().await? {
-                open_run(&scheduler.store, &row.settings.name).await?;
+                open(&row.settings.name).await?;
             }
             Ok(())
         }
-        Job::SyncObject { provider, object } => sync_object(scheduler, provider, object).await.map(|_| ()),
+        Job::SyncObject { provider, object } => {
+            let id = sync_object(scheduler, provider, object).await?;
+            scheduler.traces.note(&id, context);
+            Ok(())
+        }
     }
 }

@@ -16,6 +16,8 @@ const LEASE_RENEW_EVERY: Duration = Duration::from_secs(3);
 const ROUND_EVERY: Duration = Duration::from_secs(1);
 /// What is dirty and not queued is looked for this often; the net below every signal (R7).
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// How providers stand is measured this often, so that an outage shows within ten seconds.
+const MEASURE_EVERY: Duration = Duration::from_secs(5);
 
 /// A restored database is noticed if at least this much was done since its backup (R34).
 const EPOCH_EVERY: Duration = Duration::from_secs(10);
@@ -63,6 +65,7 @@ struct Rounds<'a> {
     renewed: Option<Instant>,
     swept: Option<Instant>,
     epoch_grown: Option<Instant>,
+    measured: Option<Instant>,
     leading: bool,
 }
 
@@ -77,6 +80,7 @@ impl<'a> Rounds<'a> {
             renewed: None,
             swept: None,
             epoch_grown: None,
+            measured: None,
             leading: false,
         }
     }
@@ -94,6 +98,7 @@ impl<'a> Rounds<'a> {
             self.epoch_grown = None;
             self.take_over().await?;
         }
+        crate::measure::leads(leads);
         self.leading = leads;
         Ok(leads)
     }
@@ -123,6 +128,10 @@ impl<'a> Rounds<'a> {
         if self.swept.is_none_or(|at| at.elapsed() > SWEEP_EVERY) {
             self.swept = Some(Instant::now());
             scheduler.sweep().await?;
+        }
+        if self.measured.is_none_or(|at| at.elapsed() > MEASURE_EVERY) {
+            self.measured = Some(Instant::now());
+            scheduler.measure_states().await?;
         }
         Ok(())
     }

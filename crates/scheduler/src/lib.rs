@@ -6,12 +6,14 @@ mod forget;
 mod guard;
 mod jobs;
 mod lead;
+mod measure;
 mod open;
 mod publish;
 mod relay;
 mod runs;
 mod schedules;
 mod scope;
+mod traces;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,7 @@ use scimfleet_store::{Store, StoreError};
 pub use jobs::{JobError, open_run, sync_object};
 pub use lead::run;
 pub use scope::{ScopeError, Scopes, count_movers, wanted};
+pub use traces::Traces;
 
 /// What a scheduler works with.
 #[derive(Clone)]
@@ -44,6 +47,8 @@ pub struct Scheduler {
     pub name: String,
     /// What it takes care of.
     pub duty: Duty,
+    /// Contexts of what is about to be published.
+    pub traces: Traces,
     /// When it ends.
     pub drain: Drain,
 }

@@ -1,15 +1,21 @@
 //! Publishing: what providers are owed, and the tasks of runs. Messages carry ids only; whatever gets
 //! lost is dirty in the database and published again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use scimfleet_core::state::ProviderState;
 use scimfleet_core::task::{Cause, Lane, OBJECTS_PER_TASK_MAX, Task};
 use scimfleet_core::{ProviderId, ProviderName, ResourceId, ResourceKind, RunId, TaskId};
+use scimfleet_runtime::trace::follow;
 use scimfleet_store::{NewTask, Owed, ProviderRow};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
+use crate::traces::APART_MAX;
 use crate::{Scheduler, SchedulerError};
+
+/// What the messages of one batch have in common.
+type Common = (Lane, ResourceKind, Cause, Option<String>);
 
 /// Objects published for one provider in one go.
 const OWED_MAX: i64 = 2_000;
@@ -32,37 +38,52 @@ impl Scheduler {
                 self.publish_changes(&provider, &owed).await?;
             }
         }
+        self.traces.forget_objects();
         Ok(())
     }
 
     async fn publish_changes(&self, provider: &ProviderRow, owed: &[Owed]) -> Result<(), SchedulerError> {
         self.queue.declare_provider(&provider.settings.name).await?;
-        let mut batches: Vec<((Lane, ResourceKind, Cause), Vec<ResourceId>)> = Vec::new();
+        let batches = self.batches(owed);
+        // Marked before it is published: a worker may be done, and the object owed again, before the publish
+        // returns.
+        let all: Vec<ResourceId> = owed.iter().map(|object| object.resource_id.clone()).collect();
+        self.store.mark_queued(provider.id, &all).await?;
+        for ((lane, kind, cause, context), ids) in batches {
+            let name = &provider.settings.name;
+            let message = |ids: &[ResourceId]| {
+                Task::new(TaskId(Uuid::now_v7()), None, name.clone(), kind, lane, cause, ids.to_vec())
+            };
+            let tasks: Vec<Task> = ids.chunks(OBJECTS_PER_TASK_MAX).map(message).collect();
+            let span = tracing::info_span!("publish", provider = %name, lane = %lane, otel.kind = "producer");
+            let context = follow(&span, context.as_deref());
+            if let Err(error) = self.queue.publish(&tasks, context.as_deref()).instrument(span).await {
+                self.store.unmark_queued(provider.id, &all).await?;
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// What is owed by what its messages have in common. Changes of one trace travel together and apart from
+    /// others, as long as those are few.
+    fn batches(&self, owed: &[Owed]) -> Vec<(Common, Vec<ResourceId>)> {
+        let mut batches: Vec<(Common, Vec<ResourceId>)> = Vec::new();
+        let mut apart: HashSet<String> = HashSet::new();
         for object in owed {
             let lane = if object.leaving { Lane::Leavers } else { Lane::Changes };
             let cause = if object.retry { Cause::Retry } else { Cause::Change };
-            let key = (lane, object.kind, cause);
+            let context = self
+                .traces
+                .of(&object.resource_id)
+                .filter(|context| apart.contains(context) || apart.len() < APART_MAX && apart.insert(context.clone()));
+            let key = (lane, object.kind, cause, context);
             match batches.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, ids)) => ids.push(object.resource_id.clone()),
                 None => batches.push((key, vec![object.resource_id.clone()])),
             }
         }
-        let mut tasks = Vec::new();
-        for ((lane, kind, cause), ids) in batches {
-            for chunk in ids.chunks(OBJECTS_PER_TASK_MAX) {
-                let name = provider.settings.name.clone();
-                tasks.push(Task::new(TaskId(Uuid::now_v7()), None, name, kind, lane, cause, chunk.to_vec()));
-            }
-        }
-        // Marked before it is published: a worker may be done, and the object owed again, before the publish
-        // returns.
-        let ids: Vec<ResourceId> = owed.iter().map(|object| object.resource_id.clone()).collect();
-        self.store.mark_queued(provider.id, &ids).await?;
-        if let Err(error) = self.queue.publish(&tasks, None).await {
-            self.store.unmark_queued(provider.id, &ids).await?;
-            return Err(error.into());
-        }
-        Ok(())
+        batches
     }
 
     /// Publishes the tasks of a phase, after they were inserted.
@@ -73,9 +94,11 @@ impl Scheduler {
         tasks: &[NewTask],
     ) -> Result<(), SchedulerError> {
         self.queue.declare_provider(provider).await?;
+        let span = tracing::info_span!("publish", run = %run, provider = %provider, otel.kind = "producer");
+        let context = follow(&span, self.traces.of_run(run).as_deref());
         for chunk in tasks.chunks(256) {
             let messages: Vec<Task> = chunk.iter().map(|task| task.message(run, provider)).collect();
-            self.queue.publish(&messages, None).await?;
+            self.queue.publish(&messages, context.as_deref()).instrument(span.clone()).await?;
         }
         Ok(())
     }
@@ -110,38 +133,13 @@ impl Scheduler {
         self.store.expire_holds().await?;
         self.store.erase_expired_passwords().await?;
         self.forget_old_log().await?;
-        for provider in self.store.providers().await? {
+        let providers = self.store.providers().await?;
+        for provider in &providers {
             if provider.scope_due && self.duty == crate::Duty::Everything {
-                self.judge_everything(&provider).await?;
-                self.guard_leavers(&provider, None).await?;
-            }
-            self.measure(&provider).await?;
-        }
-        Ok(())
-    }
-
-    async fn measure(&self, provider: &ProviderRow) -> Result<(), SchedulerError> {
-        use scimfleet_core::state::LinkState;
-        use scimfleet_runtime::metrics::{DIRTY_OBJECTS, PARKED_OBJECTS, PROVIDER_STATE, QUEUE_MESSAGES};
-        let name = provider.settings.name.to_string();
-        let counts = self.store.link_counts(provider.id).await?;
-        let parked = counts.by_state.get(&LinkState::Parked).copied().unwrap_or_default();
-        metrics::gauge!(DIRTY_OBJECTS, "provider" => name.clone()).set(gauge(counts.dirty));
-        metrics::gauge!(PARKED_OBJECTS, "provider" => name.clone()).set(gauge(parked));
-        for state in ProviderState::ALL {
-            let value = if *state == provider.state { 1.0 } else { 0.0 };
-            metrics::gauge!(PROVIDER_STATE, "provider" => name.clone(), "state" => state.as_str()).set(value);
-        }
-        for lane in Lane::ALL {
-            if let Ok(depth) = self.queue.depth(&provider.settings.name, *lane).await {
-                metrics::gauge!(QUEUE_MESSAGES, "provider" => name.clone(), "lane" => lane.as_str()).set(gauge(depth));
+                self.judge_everything(provider).await?;
+                self.guard_leavers(provider, None).await?;
             }
         }
-        Ok(())
+        self.measure_links(&providers).await
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a gauge of a count needs no 53 bits")]
-fn gauge(count: u64) -> f64 {
-    count as f64
 }

@@ -37,6 +37,9 @@ impl Scheduler {
             }
         }
         self.store.relay(changes, &verdicts).await?;
+        for change in changes {
+            self.traces.note(&change.resource_id, change.traceparent.as_deref());
+        }
         for provider in &providers {
             self.guard_leavers(provider, None).await?;
         }

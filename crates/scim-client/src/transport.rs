@@ -13,6 +13,7 @@ use scimfleet_core::ProviderName;
 use scimfleet_core::scim::message::{ErrorMessage, ScimType};
 use secrecy::ExposeSecret;
 use serde_json::Value;
+use tracing::Instrument as _;
 use url::Url;
 
 use crate::authorization::{Credential, Grant};
@@ -134,8 +135,12 @@ impl Transport {
         deadline: Instant,
     ) -> Result<Reply, ScimError> {
         let started = Instant::now();
-        let outcome = self.exchange(asked, request, grant, deadline.saturating_duration_since(started)).await;
-        self.observe(asked, started.elapsed(), &outcome);
+        // Not at INFO: a span for each of thousands of requests a second is worth it only to whoever asked.
+        let span = tracing::debug_span!("request", provider = %self.provider, method = asked.method, path = asked.path,
+            status = tracing::field::Empty, otel.kind = "client");
+        let exchange = self.exchange(asked, request, grant, deadline.saturating_duration_since(started));
+        let outcome = exchange.instrument(span.clone()).await;
+        span.in_scope(|| self.observe(asked, started.elapsed(), &outcome));
         outcome
     }
 
@@ -144,6 +149,7 @@ impl Transport {
             Ok(reply) => Some(reply.status),
             Err(error) => error.status(),
         };
+        tracing::Span::current().record("status", status);
         let status_label = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
         let provider = Arc::clone(&self.label);
         metrics::counter!("scimfleet_requests_total",

@@ -34,7 +34,36 @@ pub struct Leaver {
     pub last_error: Option<String>,
 }
 
+/// Leavers of one provider that are owed and not withheld.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaverFigure {
+    /// Where.
+    pub provider_id: ProviderId,
+    /// How many.
+    pub waiting: u64,
+    /// Since when the oldest waits, milliseconds since 1970.
+    pub since_ms: i64,
+}
+
 impl Store {
+    /// How many leavers each provider owes an answer for, and since when; providers without any are left out.
+    pub async fn leaver_figures(&self) -> Result<Vec<LeaverFigure>, StoreError> {
+        let sql = "SELECT l.provider_id AS provider_id, CAST(count(*) AS BIGINT) AS waiting, \
+             min(l.marked_at) AS since FROM links l JOIN resources r ON r.id = l.resource_id \
+             WHERE l.dirty = 1 AND l.held_by IS NULL AND l.remote_id IS NOT NULL \
+             AND (l.wanted <> 'yes' OR r.active = 0) GROUP BY l.provider_id";
+        let rows = sqlx::query(sql).fetch_all(self.read()).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(LeaverFigure {
+                    provider_id: word(row, "links", "provider_id")?,
+                    waiting: row.try_get::<i64, _>("waiting")?.unsigned_abs(),
+                    since_ms: row.try_get("since")?,
+                })
+            })
+            .collect()
+    }
+
     /// Leavers that are owed, the oldest first; those of at least this age.
     pub async fn leavers(&self, older_than_ms: i64, limit: i64) -> Result<Vec<Leaver>, StoreError> {
         let sql = "SELECT l.provider_id AS provider_id, l.resource_id AS resource_id, l.kind AS kind, \

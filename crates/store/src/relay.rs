@@ -26,6 +26,8 @@ pub struct OutboxRow {
     pub added: Vec<ResourceId>,
     /// Members that left.
     pub removed: Vec<ResourceId>,
+    /// The trace context of the write, if it came with one.
+    pub traceparent: Option<String>,
 }
 
 /// An object that a provider is owed.
@@ -48,7 +50,7 @@ const QUEUED_FOR_LOST_MS: i64 = 5 * 60 * 1000;
 impl Store {
     /// The oldest changes that wait. They stay until [`Store::relay`] deletes exactly these.
     pub async fn outbox(&self, limit: i64) -> Result<Vec<OutboxRow>, StoreError> {
-        let sql = "SELECT id, resource_id, kind, change, added, removed FROM outbox ORDER BY id LIMIT $1";
+        let sql = "SELECT id, resource_id, kind, change, added, removed, traceparent FROM outbox ORDER BY id LIMIT $1";
         sqlx::query(sql).bind(limit).fetch_all(self.read()).await?.iter().map(outbox_row).collect()
     }
 
@@ -167,5 +169,6 @@ fn outbox_row(row: &AnyRow) -> Result<OutboxRow, StoreError> {
         change: row.try_get("change")?,
         added: list("added")?,
         removed: list("removed")?,
+        traceparent: row.try_get("traceparent")?,
     })
 }

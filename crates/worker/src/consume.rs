@@ -223,10 +223,11 @@ impl Subscription {
             }
         };
         let span = tracing::info_span!("task", task = %task.task, run = task.run.map(tracing::field::display),
-            provider = %task.provider, lane = %task.lane);
+            provider = %task.provider, lane = %task.lane, otel.kind = "consumer");
         let began = Instant::now();
         self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
-        let traceparent = delivery.headers.get(TRACEPARENT_HEADER).cloned();
+        let given = delivery.headers.get(TRACEPARENT_HEADER).map(String::as_str);
+        let traceparent = scimfleet_runtime::trace::follow(&span, given);
         let outcome = self.work(&task, traceparent).instrument(span).await;
         self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.shared.done.fetch_add(1, Ordering::Relaxed);

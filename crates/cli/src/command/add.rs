@@ -52,7 +52,9 @@ pub(crate) async fn run(context: &Context, store: &Store, args: AddArgs) -> Resu
             Some(file) => format!("It stands in {}, too.", file.display()),
             None => format!("For the fleet file:\n\n{table}"),
         };
-        format!("{name} is created. {kept}\nNext: `scimfleet providers probe {name}`, `scimfleet sync {name} --dry-run`")
+        format!(
+            "{name} is created. {kept}\nNext: `scimfleet providers probe {name}`, `scimfleet sync {name} --dry-run`"
+        )
     })?;
     Ok(Exit::Done)
 }
@@ -139,7 +141,9 @@ impl Questions {
     }
 
     fn missing(flag: &str) -> CliError {
-        CliError::usage(format!("`{flag}` is needed where nobody can be asked; `scimfleet providers add --help` has examples"))
+        CliError::usage(format!(
+            "`{flag}` is needed where nobody can be asked; `scimfleet providers add --help` has examples"
+        ))
     }
 
     fn name(&mut self, given: Option<ProviderName>) -> Result<ProviderName, CliError> {

@@ -17,8 +17,8 @@ use scimfleet_testkit::provider::{Behaviour, Running, ServiceProvider};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use crate::args::DemoArgs;
 use super::progress::Progress;
+use crate::args::DemoArgs;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::report::Report;

@@ -26,9 +26,8 @@ pub(crate) async fn run(context: Context) -> Result<Exit, CliError> {
         providers.push(figures(&store, &row, &leavers, now).await?);
     }
     // The one thing that is wrong is the first thing seen.
-    providers.sort_by(|one, other| {
-        (other.standing(now), one.name.as_str()).cmp(&(one.standing(now), other.name.as_str()))
-    });
+    providers
+        .sort_by(|one, other| (other.standing(now), one.name.as_str()).cmp(&(one.standing(now), other.name.as_str())));
     let roles = Roles::read(&context, &store).await?;
     let held: u64 = providers.iter().map(|one| one.held).sum();
     let sentence = sentence(&providers, now);

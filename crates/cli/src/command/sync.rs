@@ -39,7 +39,11 @@ pub(crate) async fn run(context: Context, args: SyncArgs) -> Result<Exit, CliErr
         })?;
         return Ok(Exit::Done);
     }
-    let report = if alone { work_alone(&context, &store, &runs).await? } else { wait(&store, &runs, None, Progress::new()).await? };
+    let report = if alone {
+        work_alone(&context, &store, &runs).await?
+    } else {
+        wait(&store, &runs, None, Progress::new()).await?
+    };
     context.output.print(&report, || report.text())?;
     Ok(report.exit(fail_on_parked(&args)))
 }

@@ -23,7 +23,7 @@ fn everything_has_a_default() {
     assert_eq!(config.egress, EgressConfig { private: true, loopback: true, proxy: None });
     assert_eq!(config.secrets.key_file, Path::new("scimfleet.key"));
     assert!(config.secrets.key.is_none() && config.admin_token.is_none() && config.directory_token.is_none());
-    assert_eq!(config.metrics, MetricsConfig { listen: None, token: false });
+    assert_eq!(config.metrics, MetricsConfig { listen: None, protected: false });
     assert_eq!(config.telemetry.otlp, None);
     assert_eq!(config.scheduler.log_kept, Some(Duration::from_secs(400 * 86_400)));
     assert!(config.is_embedded());
@@ -49,7 +49,7 @@ listen = "0.0.0.0:9464"
         ("SCIMFLEET_WORKER_TASKS_IN_FLIGHT", "2"),
         ("SCIMFLEET_EGRESS_PRIVATE", "false"),
         ("SCIMFLEET_METRICS_LISTEN", "off"),
-        ("SCIMFLEET_METRICS_TOKEN", "yes"),
+        ("SCIMFLEET_METRICS_PROTECTED", "yes"),
         ("SCIMFLEET_TELEMETRY_OTLP", "http://collector:4318"),
         ("SCIMFLEET_SCHEDULER_LOG_KEPT", "off"),
         ("SCIMFLEET_CONSOLE_LISTEN", "localhost:0"),
@@ -62,7 +62,7 @@ listen = "0.0.0.0:9464"
     assert!(!config.is_embedded());
     assert_eq!(config.worker.tasks_in_flight, 2);
     assert!(!config.egress.private);
-    assert_eq!(config.metrics, MetricsConfig { listen: None, token: true });
+    assert_eq!(config.metrics, MetricsConfig { listen: None, protected: true });
     assert_eq!(config.telemetry.otlp.unwrap().expose(), "http://collector:4318");
     assert_eq!(config.scheduler.log_kept, None);
     assert_eq!(config.console.listen.to_string(), "127.0.0.1:0");

@@ -7,7 +7,7 @@ use tower::ServiceExt as _;
 use super::*;
 
 async fn get_page(checks: Checks, path: &str) -> (u16, String) {
-    let router = router(checks, Metrics::install().unwrap());
+    let router = router(checks, Metrics::install().unwrap(), Readers::Everybody);
     let request = Request::get(path).body(Body::empty()).unwrap();
     let response = router.oneshot(request).await.unwrap();
     let status = response.status().as_u16();
@@ -80,13 +80,42 @@ async fn metrics_are_rendered() {
 }
 
 #[tokio::test]
+async fn metrics_can_ask_for_a_token() {
+    let opens = |token: SecretString| -> TokenFuture {
+        Box::pin(std::future::ready(match secrecy::ExposeSecret::expose_secret(&token) {
+            "right" => Ok(true),
+            "broken" => Err("database".to_owned()),
+            _ => Ok(false),
+        }))
+    };
+    let cases = [
+        ("/metrics", None, 401),
+        ("/metrics", Some("Bearer wrong"), 401),
+        ("/metrics", Some("Basic right"), 401),
+        ("/metrics", Some("bearer right"), 200),
+        ("/metrics", Some("Bearer broken"), 503),
+        ("/healthz", None, 200),
+        ("/readyz", None, 200),
+    ];
+    for (path, header, expected) in cases {
+        let router = router(Checks::new(), Metrics::install().unwrap(), Readers::Holders(Arc::new(opens)));
+        let mut request = Request::get(path);
+        if let Some(header) = header {
+            request = request.header("authorization", header);
+        }
+        let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status().as_u16(), expected, "{path} {header:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_listener_serves_until_the_drain_begins() {
     let drain = Drain::default();
     let listening = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = listening.address();
     let taken = bind(address).await.unwrap_err().to_string();
     assert!(taken.starts_with(&format!("cannot listen on {address}: ")), "{taken}");
-    let (router, serving) = (router(Checks::new(), Metrics::install().unwrap()), drain.clone());
+    let (router, serving) = (router(Checks::new(), Metrics::install().unwrap(), Readers::Everybody), drain.clone());
     let served = drain.spawn(async move { listening.serve(router, &serving).await });
 
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();

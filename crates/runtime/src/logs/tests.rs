@@ -100,6 +100,6 @@ fn the_environment_wins_over_the_flags() {
 #[test]
 fn a_filter_that_cannot_be_read_is_refused_in_words() {
     let options = LogOptions { format: LogFormat::Json, filter: "scimfleet=loud".to_owned(), colour: false };
-    let error = options.install().unwrap_err().to_string();
+    let error = options.install(None).unwrap_err().to_string();
     assert!(error.starts_with("environment: `SCIMFLEET_LOG`: `scimfleet=loud` is no filter: "), "{error}");
 }

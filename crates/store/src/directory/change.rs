@@ -44,11 +44,12 @@ pub(crate) async fn write_outbox(
         return Ok(());
     }
     let columns = ["id", "resource_id", "kind", "change", "added", "removed"].map(Column::Text);
+    let traceparent = crate::trace::traceparent();
     let batch = dialect.batch(1, &columns);
     let sql = statement(format!(
-        "INSERT INTO outbox (id, resource_id, kind, change, added, removed, created_at) \
-         SELECT b.id, b.resource_id, b.kind, b.change, b.added, b.removed, $2 FROM {batch}"
+        "INSERT INTO outbox (id, resource_id, kind, change, added, removed, traceparent, created_at) \
+         SELECT b.id, b.resource_id, b.kind, b.change, b.added, b.removed, $3, $2 FROM {batch}"
     ));
-    sqlx::query(sql).bind(json(changes)).bind(now).execute(tx).await?;
+    sqlx::query(sql).bind(json(changes)).bind(now).bind(traceparent).execute(tx).await?;
     Ok(())
 }
