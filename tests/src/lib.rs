@@ -2,7 +2,9 @@
 //! reader that compares what a server holds with what it should.
 
 mod fleet;
+mod http;
 mod process;
 
-pub use fleet::{Fleet, Ran, provider_table};
+pub use fleet::{Fleet, Ran, Role, provider_table};
+pub use http::{Answer, Posted, Receiver, request};
 pub use process::{Interop, free_port, repository, run_python};

@@ -64,6 +64,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("lapin", &["queue"]),
     ("sqlx", &["store"]),
     ("deadpool-redis", &["coordination"]),
+    ("opentelemetry-otlp", &["runtime"]),
     ("axum", &["runtime", "console", "directory", "testkit"]),
 ];
 

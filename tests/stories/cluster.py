@@ -5,6 +5,7 @@ that is not ours; a worker and the scheduler are killed half-way, and nothing is
 """
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -95,10 +96,32 @@ def kill(name):
     os.kill(pid, signal.SIGKILL)
 
 
+def metrics_of(name):
+    return urllib.request.urlopen(f"http://{roles()[name][2]}/metrics", timeout=5).read().decode()
+
+
 def tasks_done(name):
-    text = urllib.request.urlopen(f"http://{roles()[name][2]}/metrics", timeout=5).read().decode()
+    text = metrics_of(name)
     return sum(float(line.split()[-1]) for line in text.splitlines()
                if line.startswith("scimfleet_task_seconds_count"))
+
+
+def every_role_is_measured():
+    """Each role serves metrics of the documented names only, and together they serve them all but what never happened."""
+    known = set(re.findall(r"^\| `(scimfleet_\w+)`", open(f"{ROOT}/docs/metrics.md").read(), re.M))
+    found = set()
+    for name, row in roles().items():
+        text = metrics_of(name)
+        names = {re.sub(r"_(bucket|sum|count)$", "", series)
+                 for series in re.findall(r"^(scimfleet_\w+)[{ ]", text, re.M)}
+        if not names <= known:
+            raise SystemExit(f"story: FAILED: {name} serves {names - known}")
+        found |= names
+        ready = json.load(urllib.request.urlopen(f"http://{row[2]}/readyz", timeout=5))
+        if ready["checks"] != {part: "ok" for part in ("store", "broker", "coordination", "providers")}:
+            raise SystemExit(f"story: FAILED: {name} is not well: {ready}")
+    rare = {"scimfleet_throttled_total", "scimfleet_change_latency_seconds"}
+    check(known - found <= rare, f"every role is measured and well; not seen: {known - found}")
 
 
 def provider(name, base, token, more=""):
@@ -198,6 +221,8 @@ def main():
     apply(*[provider(name, *server) for name, server in zip(("strict", "scimmy"), servers)])
     first_sync(servers)
     idle_sync()
+    until(lambda: "scimfleet_dirty_objects" in metrics_of("scheduler"), 60, "the scheduler measures")
+    every_role_is_measured()
     jobs()
     killed(servers)
 
