@@ -137,21 +137,6 @@ impl Fleet {
         self
     }
 
-    /// Starts a role in the background with its logs in a file of the folder.
-    ///
-    /// # Panics
-    /// When the binary cannot be started.
-    pub fn start_logging(&self, arguments: &[&str], log: &str) -> Role {
-        let file = match std::fs::File::create(self.folder.path().join(log)) {
-            Ok(file) => file,
-            Err(error) => panic!("{log}: {error}"),
-        };
-        match self.command(arguments).stdout(Stdio::null()).stderr(file).spawn() {
-            Ok(child) => Role { child },
-            Err(error) => panic!("{}: {error}", binary().display()),
-        }
-    }
-
     /// Runs a command to its end.
     ///
     /// # Panics

@@ -120,7 +120,7 @@ def every_role_is_measured():
         ready = json.load(urllib.request.urlopen(f"http://{row[2]}/readyz", timeout=5))
         if ready["checks"] != {part: "ok" for part in ("store", "broker", "coordination", "providers")}:
             raise SystemExit(f"story: FAILED: {name} is not well: {ready}")
-    rare = {"scimfleet_throttled_total", "scimfleet_change_latency_seconds"}
+    rare = {"scimfleet_throttled_total", "scimfleet_drifted_total", "scimfleet_change_latency_seconds"}
     check(known - found <= rare, f"every role is measured and well; not seen: {known - found}")
 
 
