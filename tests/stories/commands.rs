@@ -24,7 +24,7 @@ const PROMISED: &[(&str, &[&str])] = &[
     ("offboard", &["USER", "--wait"]), ("leavers list", &["--overdue"]),
     ("providers list", &[]), ("providers show", &["NAME"]), ("providers probe", &["NAME"]), ("providers add", &["--base-url", "--auth", "--secret-env", "--secret-stdin"]),
     ("providers pause", &["NAME", "--all"]), ("providers resume", &["NAME"]), ("providers disable", &["NAME"]), ("providers set-token", &["NAME"]),
-    ("providers rename", &["FROM", "TO"]), ("providers remove", &["NAME", "--leave-accounts"]),
+    ("providers rename", &["FROM", "TO"]), ("providers remove", &["NAME", "--leave-accounts"]), ("providers reconcile", &["NAME"]),
     ("links list", &["--provider", "--state"]),
     ("parked list", &["--provider"]), ("parked retry", &["--provider", "--object"]),
     ("dead list", &[]), ("dead replay", &["IDS"]), ("dead drop", &["IDS", "--all"]),

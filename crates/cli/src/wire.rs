@@ -29,14 +29,10 @@ pub(crate) struct Parts {
 
 impl Parts {
     pub(crate) async fn new(context: &Context, store: Store, drain: Drain) -> Result<Self, CliError> {
-        let epoch_file = context.config.secrets.key_file.with_extension("epoch");
-        let url = context.config.coordination.url.expose();
-        let coordination =
-            scimfleet_coordination::connect(url, "scimfleet:", &epoch_file).await.map_err(CliError::failed)?;
         Ok(Self {
             store,
             queue: context.queue().await?,
-            coordination,
+            coordination: coordination(context).await?,
             evaluator: context.evaluator()?,
             drain,
             name: format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple()),
@@ -112,6 +108,13 @@ async fn out_of_order(store: &Store) -> Result<(), String> {
     let away = rows.iter().filter(|row| matches!(row.state, ProviderState::Degraded | ProviderState::Quarantined));
     let names: Vec<String> = away.map(|row| format!("{} is {}", row.settings.name, row.state)).collect();
     if names.is_empty() { Ok(()) } else { Err(names.join(", ")) }
+}
+
+/// Connects to Redis, or makes what stands in for it in one process.
+pub(crate) async fn coordination(context: &Context) -> Result<Arc<dyn Coordination>, CliError> {
+    let epoch_file = context.config.secrets.key_file.with_extension("epoch");
+    let url = context.config.coordination.url.expose();
+    scimfleet_coordination::connect(url, "scimfleet:", &epoch_file).await.map_err(CliError::failed)
 }
 
 pub(crate) fn egress(context: &Context) -> Egress {

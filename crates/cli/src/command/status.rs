@@ -10,6 +10,7 @@ use crate::error::CliError;
 use crate::output::table;
 use crate::standing::{Figures, LastRun, OVERDUE_MS, Standing, sentence};
 use crate::times::age;
+use crate::wire::coordination;
 
 /// The scheduler's lease (its crate keeps the name to itself).
 const SCHEDULER_LEASE: &str = "scheduler";
@@ -80,10 +81,9 @@ struct Roles {
 
 impl Roles {
     async fn read(context: &Context, store: &Store) -> Result<Self, CliError> {
-        let coordination = &context.config.coordination.url;
-        let workers = match coordination.scheme().as_str() {
+        let workers = match context.config.coordination.url.scheme().as_str() {
             "memory" => None,
-            _ => match scimfleet_coordination::connect(coordination.expose(), "scimfleet:").await {
+            _ => match coordination(context).await {
                 Ok(shared) => shared.workers().await.ok().map(|workers| workers.len()),
                 Err(_) => None,
             },
