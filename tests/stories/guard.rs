@@ -57,3 +57,24 @@ async fn a_rejected_hold_leaves_the_accounts() {
     assert_eq!(fleet.sync("acme", &[]).expect(0).writes(), 0);
     assert_eq!(sample.users_count(), 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_run_among_strangers_waits_for_a_person() {
+    let sample = ServiceProvider::start(Behaviour::default()).await.unwrap();
+    for n in 0..40 {
+        let user = serde_json::json!({ "userName": format!("stranger{n}"), "externalId": format!("s{n}") });
+        sample.seed_user(user).unwrap();
+    }
+    let fleet = Fleet::embedded();
+    let _ = fleet.apply(&provider_table("acme", &sample.base_url(), &sample.token(), "")).expect(0);
+    let _ = fleet.import(&people(0..60), &[]).expect(0);
+    let held = fleet.sync("acme", &[]).expect(4);
+    assert_eq!((held.count("held"), held.count("created"), sample.users_count()), (60, 0, 40));
+    let holds = fleet.run(&["holds", "list", "--output", "json"]).expect(0);
+    let hold = &holds.json["holds"][0];
+    assert!(hold["reason"].as_str().unwrap().contains("40 accounts are there already"), "{hold}");
+    let id = hold["id"].as_str().unwrap().to_owned();
+    let _ = fleet.run(&["holds", "approve", &id]).expect(0);
+    assert_eq!(fleet.sync("acme", &[]).expect(0).count("created"), 60);
+    assert_eq!(sample.users_count(), 100);
+}

@@ -95,3 +95,25 @@ fn scim2_server_holds_what_the_directory_holds() {
 fn scimmy_holds_what_the_directory_holds() {
     into(&Interop::start("scimmy", "/scim/v2", &[]), "");
 }
+
+/// With Bulk (RFC 7644 §3.7) a first sync takes less than a tenth of the requests that it would take without.
+#[test]
+fn scim2_server_takes_bulk_requests() {
+    let server = Interop::start("scim2-server", "/v2", &[("SPC", "full")]);
+    let fleet = Fleet::embedded();
+    let few = SampleDirectory { users: 300, groups: 30, seed: 5, inactive_percent: 0 };
+    let path = fleet.folder().join("few.jsonl");
+    few.write_jsonl(&mut BufWriter::new(std::fs::File::create(&path).unwrap())).unwrap();
+    let sample = path.display().to_string();
+    let _ = fleet.run(&["import", &sample]).expect(0);
+    let _ = fleet.apply(&provider_table("target", &server.base_url, &server.token, "")).expect(0);
+    let first = fleet.sync("target", &[]).expect(0);
+    assert_eq!(first.count("created"), 330);
+    let requests = first.run()["requests"].as_object().unwrap();
+    let number = |name: &str| requests.get(name).and_then(serde_json::Value::as_u64).unwrap_or_default();
+    let sent: u64 = ["GET", "POST", "PUT", "PATCH", "DELETE"].into_iter().map(number).sum();
+    assert!(sent < 33 && number("bulk_operations") >= 330, "{requests:?}");
+    println!("{}", run_python("tests/interop/compare.py", &[&server.base_url, &server.token, &sample]));
+    let again = fleet.sync("target", &[]).expect(0);
+    assert_eq!((again.writes(), again.count("unchanged")), (0, 330));
+}

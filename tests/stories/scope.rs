@@ -66,3 +66,25 @@ async fn a_group_that_is_unknown_puts_nobody_out() {
     let ran = fleet.sync("acme", &[]).expect(0);
     assert_eq!((ran.count("deactivated"), ran.count("deleted"), ran.writes()), (0, 0, 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expression_that_fails_parks_and_puts_nobody_out() {
+    let sample = ServiceProvider::start(Behaviour::default()).await.unwrap();
+    let fleet = Fleet::embedded();
+    let _ = fleet.import(&directory(), &[]).expect(0);
+    let table = |users: &str| {
+        let scope = format!("scope = {{ users = '{users}', push_groups = [] }}");
+        provider_table("acme", &sample.base_url(), &sample.token(), &scope)
+    };
+    let _ = fleet.apply(&table("True")).expect(0);
+    assert_eq!(fleet.sync("acme", &[]).expect(0).count("created"), 30);
+    let _ = fleet.apply(&table("1 / (0 if user.userName == \"u7\" else 1) > 0")).expect(0);
+    let run = fleet.sync("acme", &[]).expect(0);
+    assert_eq!((run.count("parked"), run.count("deactivated"), sample.users_count()), (1, 0, 30));
+    let parked = fleet.run(&["explain", "e7", "acme", "--output", "json"]).expect(0);
+    let link = &parked.json["providers"][0]["link"];
+    assert_eq!((link["state"].as_str(), link["reason"].as_str()), (Some("parked"), Some("invalid")));
+    assert!(link["error"].as_str().unwrap().starts_with("the scope gave no verdict"), "{link}");
+    let _ = fleet.apply(&table("True")).expect(0);
+    assert_eq!(fleet.sync("acme", &[]).expect(0).count("parked"), 0);
+}

@@ -1,7 +1,8 @@
 //! The guard before anything is published (R28): when more would be taken away than the operator allows
 //! within an hour, all of it is withheld and a person decides. The worker checks once more.
 
-use scimfleet_core::RunId;
+use scimfleet_core::provider::MatchAttribute;
+use scimfleet_core::{ResourceKind, RunId};
 use scimfleet_store::{HoldItem, ProviderRow};
 
 use crate::{Scheduler, SchedulerError};
@@ -33,6 +34,54 @@ impl Scheduler {
     }
 }
 
+/// How a provider's accounts and the scope fit together at the end of a first listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Match {
+    /// Users in scope.
+    scope: u64,
+    /// Accounts there that are nobody's.
+    accounts: u64,
+    /// Users in scope whom one of these accounts fits.
+    matched: u64,
+}
+
+impl Match {
+    /// At least half as many accounts as the scope, and fewer than a fifth of the scope match: the match
+    /// is probably wrong, and everybody would be created a second time (R26). So small a scope that the
+    /// guard would let it go is not asked about.
+    const fn is_doubtful(self, at_least: u64) -> bool {
+        self.scope >= at_least && 2 * self.accounts >= self.scope && 5 * self.matched < self.scope
+    }
+}
+
+impl Scheduler {
+    /// Before a first run creates anything at a provider that holds many accounts of which few match, a
+    /// person decides.
+    pub(crate) async fn guard_first_match(&self, run: RunId, provider: &ProviderRow) -> Result<(), SchedulerError> {
+        if self.store.count_accounts(provider.id, ResourceKind::User).await? > 0
+            || self.store.has_approved(provider.id).await?
+        {
+            return Ok(());
+        }
+        let settings = &provider.settings;
+        let by_external_id = settings.match_order.contains(&MatchAttribute::ExternalId);
+        let by_name = settings.match_order.contains(&MatchAttribute::UserName);
+        let (scope, accounts, matched) = self.store.first_match(provider.id, by_external_id, by_name).await?;
+        if !(Match { scope, accounts, matched }).is_doubtful(settings.guard.at_least) {
+            return Ok(());
+        }
+        let items = self.store.newcomers(provider.id, ITEMS_MAX).await?;
+        let reason = format!(
+            "{accounts} accounts are there already, and only {matched} of {scope} users match one of them: \
+             `match` is probably wrong, and the others would be created a second time"
+        );
+        tracing::warn!(provider = %settings.name, withheld = items.len(), reason,
+            "the first run waits for an approval; `scimfleet holds list` shows it");
+        self.store.withhold(provider.id, Some(run), &reason, &items).await?;
+        Ok(())
+    }
+}
+
 fn trips(items: &[HoldItem], owned: u64, taken: u64, allowance: u64) -> Option<String> {
     let planned = items.len() as u64;
     if owned > 1 && planned >= owned {
@@ -46,7 +95,7 @@ fn trips(items: &[HoldItem], owned: u64, taken: u64, allowance: u64) -> Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use scimfleet_core::{ResourceId, ResourceKind};
+    use scimfleet_core::ResourceId;
 
     fn items(count: usize) -> Vec<HoldItem> {
         let item = |n: usize| HoldItem {
@@ -57,6 +106,15 @@ mod tests {
             marked: 1,
         };
         (0..count).map(item).collect()
+    }
+
+    #[test]
+    fn a_first_match_is_doubted_when_many_are_there_and_few_fit() {
+        let doubtful = |scope, accounts, matched| Match { scope, accounts, matched }.is_doubtful(20);
+        assert!(doubtful(100, 50, 19));
+        assert!(!doubtful(100, 49, 0), "few are there");
+        assert!(!doubtful(100, 90, 20), "a fifth matches");
+        assert!(!doubtful(19, 19, 0), "too few to ask about");
     }
 
     #[test]

@@ -54,6 +54,7 @@ impl Scheduler {
             // Whoever joined or left a group may have entered or left the scope.
             verdicts.extend(scopes.judge(concerned.moved.clone(), false).await?);
         }
+        self.store.park_unjudged(provider.id, &scopes.take_unjudged()).await?;
         let entered: Vec<ResourceId> = verdicts
             .iter()
             .filter(|verdict| verdict.kind == ResourceKind::User && verdict.wanted == Wanted::Yes)

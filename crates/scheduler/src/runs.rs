@@ -55,6 +55,9 @@ impl Scheduler {
     /// Opens the phase after `state`; phases without work are passed through at once.
     async fn next_phase(&self, run: RunId, provider: &ProviderRow, state: RunState) -> Result<bool, SchedulerError> {
         let Some(next) = state.next_phase() else { return Ok(false) };
+        if next == RunState::Users {
+            self.guard_first_match(run, provider).await?;
+        }
         let (tasks, untasked) = self.cut(run, provider, next).await?;
         let moved = self.store.open_phase(run, provider.id, state, next, &tasks, untasked).await?;
         if moved && next == RunState::Completed {

@@ -2,6 +2,7 @@
 //! child. An error is no verdict: the previous one stays.
 
 use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 
 use scimfleet_core::provider::Scope;
 use scimfleet_core::{ResourceId, ResourceKind};
@@ -26,6 +27,8 @@ pub struct Scopes<'a> {
     push: Option<HashSet<ResourceId>>,
     /// Names that the directory does not know, or knows twice.
     pub unknown: Vec<String>,
+    /// Objects on which there was no verdict, and why.
+    unjudged: Mutex<Vec<(ResourceId, ResourceKind, String)>>,
 }
 
 /// Why a scope could not be evaluated at all.
@@ -77,7 +80,12 @@ impl<'a> Scopes<'a> {
         };
         let view =
             ProviderView { name: provider.settings.name.to_string(), base_url: provider.settings.base_url.clone() };
-        Ok(Self { store, evaluator, scope, view, members_of, push, unknown })
+        Ok(Self { store, evaluator, scope, view, members_of, push, unknown, unjudged: Mutex::default() })
+    }
+
+    /// The objects on which there was no verdict since the last time this was asked, and why.
+    pub(crate) fn take_unjudged(&self) -> Vec<(ResourceId, ResourceKind, String)> {
+        std::mem::take(&mut self.unjudged.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Verdicts on these resources; those without one (R11) are left out.
@@ -133,8 +141,12 @@ impl<'a> Scopes<'a> {
                     let wanted = if inside { Wanted::Yes } else { Wanted::OutOfScope };
                     verdicts.push(Verdict { resource_id: row.id, kind: row.kind, wanted, changed });
                 }
-                Err(error) => tracing::warn!(provider = self.view.name, object = %row.id, error = %error,
-                    "the scope gave no verdict; the previous one stays"),
+                Err(error) => {
+                    tracing::warn!(provider = self.view.name, object = %row.id, error = %error,
+                        "the scope gave no verdict; the previous one stays");
+                    let mut unjudged = self.unjudged.lock().unwrap_or_else(PoisonError::into_inner);
+                    unjudged.push((row.id, row.kind, error.to_string()));
+                }
             }
         }
         Ok(verdicts)
@@ -237,6 +249,7 @@ impl Scheduler {
                 after = Some(last.id.clone());
                 let verdicts = scopes.judge(rows, false).await?;
                 self.store.apply_verdicts(provider.id, &verdicts).await?;
+                self.store.park_unjudged(provider.id, &scopes.take_unjudged()).await?;
             }
         }
         self.store.want_no_tombstones(provider.id).await?;

@@ -182,6 +182,50 @@ impl Store {
         Ok(rows.len() as u64)
     }
 
+    /// Whether a person approved anything that a provider still owes, or owned once.
+    pub async fn has_approved(&self, provider: ProviderId) -> Result<bool, StoreError> {
+        let sql = "SELECT CAST(count(*) AS BIGINT) FROM links WHERE provider_id = $1 AND approved_mark IS NOT NULL";
+        let count: i64 = sqlx::query_scalar(sql).bind(provider.to_string()).fetch_one(self.read()).await?;
+        Ok(count > 0)
+    }
+
+    /// Of a provider without any account of ours: users in scope, accounts there, and users in scope whom
+    /// one of these fits by externalId or name.
+    pub async fn first_match(
+        &self,
+        provider: ProviderId,
+        by_external_id: bool,
+        by_name: bool,
+    ) -> Result<(u64, u64, u64), StoreError> {
+        let sql = "SELECT CAST(count(*) AS BIGINT) AS scope, \
+             (SELECT CAST(count(*) AS BIGINT) FROM remote_resources WHERE provider_id = $1 AND kind = 'user') AS accounts, \
+             CAST(COALESCE(sum(CASE WHEN \
+               ($2 = 1 AND EXISTS (SELECT 1 FROM remote_resources c WHERE c.provider_id = $1 AND c.kind = 'user' \
+                 AND c.external_id = COALESCE(r.external_id, r.id))) OR \
+               ($3 = 1 AND EXISTS (SELECT 1 FROM remote_resources c WHERE c.provider_id = $1 AND c.kind = 'user' \
+                 AND c.name_key = r.name_key)) THEN 1 ELSE 0 END), 0) AS BIGINT) AS matched \
+             FROM links l JOIN resources r ON r.id = l.resource_id \
+             WHERE l.provider_id = $1 AND l.kind = 'user' AND l.wanted = 'yes' AND r.active = 1";
+        let row = sqlx::query(sql)
+            .bind(provider.to_string())
+            .bind(i64::from(by_external_id))
+            .bind(i64::from(by_name))
+            .fetch_one(self.read())
+            .await?;
+        let count = |column| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
+        Ok((count("scope")?, count("accounts")?, count("matched")?))
+    }
+
+    /// Users who are to get an account at a provider.
+    pub async fn newcomers(&self, provider: ProviderId, limit: i64) -> Result<Vec<HoldItem>, StoreError> {
+        let sql = "SELECT l.resource_id AS resource_id, l.kind AS kind, l.marked AS marked, 'create' AS wanted, \
+             r.name_key AS name FROM links l JOIN resources r ON r.id = l.resource_id \
+             WHERE l.provider_id = $1 AND l.kind = 'user' AND l.wanted = 'yes' AND l.dirty = 1 \
+             AND l.held_by IS NULL AND l.remote_id IS NULL ORDER BY l.resource_id LIMIT $2";
+        let rows = sqlx::query(sql).bind(provider.to_string()).bind(limit).fetch_all(self.read()).await?;
+        rows.iter().map(item_row).collect()
+    }
+
     /// Objects that are to lose their account at a provider, or the use of it, and nobody approved or withheld,
     /// with their names. Who was turned off there before loses nothing by another change.
     pub async fn leavers_to_judge(&self, provider: ProviderId, limit: i64) -> Result<Vec<HoldItem>, StoreError> {
@@ -193,18 +237,18 @@ impl Store {
              AND (l.wanted <> 'yes' OR (r.active = 0 AND l.sent_document NOT LIKE '%\"active\":false%')) \
              ORDER BY l.resource_id LIMIT $2";
         let rows = sqlx::query(sql).bind(provider.to_string()).bind(limit).fetch_all(self.read()).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(HoldItem {
-                    resource_id: word(row, "links", "resource_id")?,
-                    kind: word(row, "links", "kind")?,
-                    name: row.try_get("name")?,
-                    operation: row.try_get("wanted")?,
-                    marked: row.try_get("marked")?,
-                })
-            })
-            .collect()
+        rows.iter().map(item_row).collect()
     }
+}
+
+fn item_row(row: &AnyRow) -> Result<HoldItem, StoreError> {
+    Ok(HoldItem {
+        resource_id: word(row, "links", "resource_id")?,
+        kind: word(row, "links", "kind")?,
+        name: row.try_get("name")?,
+        operation: row.try_get("wanted")?,
+        marked: row.try_get("marked")?,
+    })
 }
 
 async fn insert_hold(

@@ -121,6 +121,28 @@ impl Store {
             .collect()
     }
 
+    /// Leavers that a provider is owed and that are due, whether queued or not, the longest waiting first:
+    /// for a provider that is set aside nothing is in a queue (R33).
+    pub async fn owed_leavers(&self, provider: ProviderId, limit: i64) -> Result<Vec<Owed>, StoreError> {
+        let sql = "SELECT l.resource_id AS resource_id, l.kind AS kind, l.attempts AS attempts \
+             FROM links l LEFT JOIN resources r ON r.id = l.resource_id \
+             WHERE l.provider_id = $1 AND l.dirty = 1 AND l.due_at <= $2 AND l.lease_until <= $2 \
+             AND l.state <> 'parked' AND l.held_by IS NULL AND l.remote_id IS NOT NULL \
+             AND (l.wanted <> 'yes' OR r.active = 0) ORDER BY l.attempts, l.marked_at, l.resource_id LIMIT $3";
+        let rows =
+            sqlx::query(sql).bind(provider.to_string()).bind(self.now_ms()).bind(limit).fetch_all(self.read()).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Owed {
+                    resource_id: word(row, "links", "resource_id")?,
+                    kind: word(row, "links", "kind")?,
+                    leaving: true,
+                    retry: row.try_get::<i64, _>("attempts")? > 0,
+                })
+            })
+            .collect()
+    }
+
     /// These objects are in a queue now; those that need nothing any more are not marked.
     pub async fn mark_queued(&self, provider: ProviderId, resources: &[ResourceId]) -> Result<(), StoreError> {
         let texts = self.dialect().texts(2);

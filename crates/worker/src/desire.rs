@@ -179,6 +179,8 @@ fn judge(provider: &Provider, kind: ResourceKind, merged: Merged, referees: &Has
     let waits_for = translate_manager(&mut document, referees);
     // Members are the sync's own (R1): a mapping cannot set them.
     document.shift_remove("members");
+    // Passwords travel apart from everything that is kept or shown; no mapping can set one.
+    document.retain(|name, _| !name.eq_ignore_ascii_case("password"));
     drop_attributes(&mut document, &provider.profile.drop_attributes, &provider.schemas);
     complete_schemas(kind, &mut document);
     combined.document = document.clone();

@@ -8,7 +8,7 @@ mod drift;
 pub mod examine;
 mod observe;
 pub mod preview;
-mod probe;
+pub mod probe;
 mod provider;
 pub mod reconcile;
 mod task;

@@ -183,6 +183,7 @@ impl Session<'_> {
             counts,
             worker: self.worker.name.clone(),
             due_at_ms: self.worker.store.now_ms(),
+            left: 0,
         };
         self.worker.store.close_run_task(&close).await?;
         Ok(())

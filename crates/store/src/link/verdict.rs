@@ -74,6 +74,41 @@ impl Store {
         .await
     }
 
+    /// Parks objects on which the scope gave no verdict (R11). Their verdict stays; who has none gets a link
+    /// that is not wanted, so that it is seen. Who is inactive is not kept from being turned off.
+    pub async fn park_unjudged(
+        &self,
+        provider: ProviderId,
+        objects: &[(ResourceId, ResourceKind, String)],
+    ) -> Result<(), StoreError> {
+        if objects.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<Unjudged<'_>> = objects
+            .iter()
+            .map(|(resource_id, kind, reason)| Unjudged {
+                resource_id,
+                kind: *kind,
+                words: format!("{UNJUDGED}: {reason}"),
+            })
+            .collect();
+        let columns = [Column::Text("resource_id"), Column::Text("kind"), Column::Text("words")];
+        let batch = self.dialect().batch(3, &columns);
+        let parked = "'parked', 'invalid', b.words";
+        let sql = statement(format!(
+            "INSERT INTO links (provider_id, resource_id, kind, wanted, state, park_reason, last_error, \
+             synced_generation, dirty, marked, marked_at, attempts, due_at, lease_until, fencing, created_at, updated_at) \
+             SELECT $1, b.resource_id, b.kind, 'out_of_scope', {parked}, 0, 0, 1, $2, 0, 0, 0, 0, $2, $2 FROM {batch} \
+             WHERE true ON CONFLICT (provider_id, resource_id) DO UPDATE SET state = 'parked', park_reason = 'invalid', \
+             last_error = excluded.last_error, dirty = 0, queued_at = NULL, updated_at = $2 \
+             WHERE links.state <> 'gone' AND NOT EXISTS \
+             (SELECT 1 FROM resources r WHERE r.id = links.resource_id AND r.active = 0)"
+        ));
+        let query = sqlx::query(sql).bind(provider.to_string()).bind(self.now_ms()).bind(json(&rows));
+        query.execute(&self.inner.write).await?;
+        Ok(())
+    }
+
     /// The scope's verdicts are up to date.
     pub async fn scope_is_current(&self, provider: ProviderId) -> Result<(), StoreError> {
         let sql = "UPDATE providers SET scope_due = 0 WHERE id = $1";
@@ -95,7 +130,8 @@ impl Store {
         sqlx::query(sql).bind(provider.to_string()).bind(now).execute(&mut *tx).await?;
         let sql = statement(format!(
             "UPDATE links SET wanted = 'yes', state = 'pending', park_reason = NULL, held_by = NULL, {MARKED} \
-             WHERE provider_id = $1 AND wanted <> 'yes' AND resource_id IN \
+             WHERE provider_id = $1 AND (wanted <> 'yes' \
+             OR (park_reason = 'invalid' AND last_error LIKE '{UNJUDGED}%')) AND resource_id IN \
              (SELECT id FROM resources WHERE deleted_at IS NULL)"
         ));
         sqlx::query(sql).bind(provider.to_string()).bind(now).execute(&mut *tx).await?;
@@ -140,6 +176,16 @@ impl Store {
     }
 }
 
+/// How the words begin of whoever is parked because the scope gave no verdict.
+const UNJUDGED: &str = "the scope gave no verdict";
+
+#[derive(Serialize)]
+struct Unjudged<'a> {
+    resource_id: &'a ResourceId,
+    kind: ResourceKind,
+    words: String,
+}
+
 /// Columns of a fresh link; `$2` is the time.
 const INSERTED: &str = "provider_id, resource_id, kind, wanted, state, synced_generation, dirty, marked, marked_at, \
      attempts, due_at, lease_until, fencing, created_at, updated_at";
@@ -179,7 +225,8 @@ pub(crate) async fn apply(
          state = CASE WHEN links.wanted = b.wanted AND links.state <> 'parked' THEN links.state \
          WHEN b.wanted = 'yes' THEN 'pending' ELSE 'leaving' END, park_reason = NULL \
          FROM {batch} WHERE links.provider_id = $1 AND links.resource_id = b.resource_id \
-         AND (links.wanted <> b.wanted OR b.changed = 1) \
+         AND (links.wanted <> b.wanted OR b.changed = 1 \
+         OR (links.park_reason = 'invalid' AND links.last_error LIKE '{UNJUDGED}%')) \
          AND NOT (links.state = 'gone' AND b.wanted <> 'yes')"
     ));
     sqlx::query(sql).bind(provider.to_string()).bind(now).bind(text).execute(&mut *tx).await?;

@@ -55,8 +55,14 @@ pub enum TaskClose {
         worker: String,
         /// Milliseconds since 1970.
         due_at_ms: i64,
+        /// Objects that are left: they count as failed when the limit passed.
+        left: u64,
     },
 }
+
+/// A run waits this long for objects that are throttled or held elsewhere: a night's outage (R14). They stay
+/// owed, and come after it.
+const TASK_LATER_MAX_MS: i64 = 6 * 3600 * 1000;
 
 /// An open task is published again when nobody closed it for this long: longer than a task may take.
 const TASK_FOR_LOST_MS: i64 = 6 * 60 * 1000;
@@ -136,20 +142,24 @@ pub(crate) async fn close_task(tx: &mut AnyConnection, close: &TaskClose, now: i
     // other; then the task, so that two deliveries of one task add up one after the other.
     let sql = "UPDATE runs SET open_tasks = open_tasks WHERE id = $1";
     sqlx::query(sql).bind(run.as_str()).execute(&mut *tx).await?;
-    let sql = "UPDATE run_tasks SET state = state WHERE id = $1 AND state = 'open' RETURNING counts";
+    let sql = "UPDATE run_tasks SET state = state WHERE id = $1 AND state = 'open' RETURNING counts, created_at";
     let Some(row) = sqlx::query(sql).bind(task.to_string()).fetch_optional(&mut *tx).await? else {
         return Ok(false);
     };
     let mut sum: Counts = read_counts(&row)?;
     sum.add(counts);
+    let created_at: i64 = row.try_get("created_at")?;
     match close {
-        TaskClose::Later { due_at_ms, .. } => {
+        TaskClose::Later { due_at_ms, left, .. } if *left == 0 || now - created_at < TASK_LATER_MAX_MS => {
             let sql = "UPDATE run_tasks SET counts = $2, worker = $3, due_at = $4, tries = tries + 1 WHERE id = $1";
             let query = sqlx::query(sql).bind(task.to_string()).bind(json(&sum)).bind(worker.as_str());
             query.bind(*due_at_ms).execute(&mut *tx).await?;
             Ok(false)
         }
-        TaskClose::Done { .. } => {
+        TaskClose::Done { .. } | TaskClose::Later { .. } => {
+            if let TaskClose::Later { left, .. } = close {
+                *sum.objects.entry("failed".to_owned()).or_default() += left;
+            }
             let sql = "UPDATE run_tasks SET state = 'done', counts = $2, worker = $3, finished_at = $4 WHERE id = $1";
             let query = sqlx::query(sql).bind(task.to_string()).bind(json(&sum)).bind(worker.as_str());
             query.bind(now).execute(&mut *tx).await?;

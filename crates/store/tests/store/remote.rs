@@ -1,9 +1,10 @@
 //! What a listing showed: ours, or candidates for adoption (R15, R16).
 
+use scimfleet_core::state::{HoldState, LinkState, ParkReason};
 use scimfleet_core::{ResourceId, ResourceKind, RunId};
-use scimfleet_store::{LinkResult, MembershipChange, Seen, ShownRow, TaskRecord};
+use scimfleet_store::{LinkResult, MembershipChange, Seen, ShownRow, TaskRecord, Wanted};
 
-use crate::support::{in_sync, on_both, remote};
+use crate::support::{in_sync, on_both, remote, verdict};
 
 const USER: ResourceKind = ResourceKind::User;
 
@@ -73,6 +74,40 @@ on_both! {
         assert_eq!((link.dirty, link.drifted), (false, true), "the same state is mended once");
         db.store.forget_drift(provider, std::slice::from_ref(&anna)).await.unwrap();
         assert!(!db.link(provider, &anna).await.drifted);
+    }
+
+    async fn a_first_match_counts_who_is_there_and_who_fits(db: &Database) {
+        let provider = db.provider("acme", &["anna", "bert", "carl"]).await;
+        let page = [seen("1", Some("anna"), "x"), seen("2", None, "bert"), seen("3", Some("e"), "y"), seen("4", None, "z")];
+        let run = RunId(uuid::Uuid::now_v7());
+        db.store.record_seen(provider, USER, run, &page).await.unwrap();
+        assert_eq!(db.store.first_match(provider, true, true).await.unwrap(), (3, 4, 2));
+        assert_eq!(db.store.first_match(provider, true, false).await.unwrap(), (3, 4, 1));
+        let items = db.store.newcomers(provider, 10).await.unwrap();
+        assert_eq!((items.len(), items[0].operation.as_str()), (3, "create"));
+        assert!(!db.store.has_approved(provider).await.unwrap());
+        let hold = db.store.withhold(provider, Some(run), "doubtful", &items).await.unwrap();
+        assert!(db.store.newcomers(provider, 10).await.unwrap().is_empty());
+        assert!(db.store.decide_hold(&hold, HoldState::Approved, "anna").await.unwrap().unwrap().is_empty());
+        assert!(db.store.has_approved(provider).await.unwrap());
+        assert_eq!(db.store.newcomers(provider, 10).await.unwrap().len(), 3);
+    }
+
+    async fn whoever_the_scope_gives_no_verdict_is_parked_until_it_does(db: &Database) {
+        let provider = db.provider("acme", &["anna"]).await;
+        db.import(&[r#"{"userName":"bert","externalId":"bert"}"#]).await;
+        let (anna, bert) = (db.id("anna").await, db.id("bert").await);
+        let why = |id: &ResourceId| (id.clone(), USER, "line 1: no".to_owned());
+        db.store.park_unjudged(provider, &[why(&anna), why(&bert)]).await.unwrap();
+        for (id, wanted) in [(&anna, Wanted::Yes), (&bert, Wanted::OutOfScope)] {
+            let link = db.link(provider, id).await;
+            assert_eq!((link.state, link.park_reason, link.wanted), (LinkState::Parked, Some(ParkReason::Invalid), wanted));
+            assert_eq!(link.last_error.as_deref(), Some("the scope gave no verdict: line 1: no"));
+        }
+        let verdicts = [verdict(&anna, Wanted::Yes, false), verdict(&bert, Wanted::OutOfScope, false)];
+        db.store.apply_verdicts(provider, &verdicts).await.unwrap();
+        assert_eq!(db.link(provider, &anna).await.state, LinkState::Pending);
+        assert_eq!(db.link(provider, &bert).await.park_reason, None);
     }
 
     async fn members_that_were_lost_count_as_not_sent(db: &Database) {

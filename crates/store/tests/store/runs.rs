@@ -4,6 +4,7 @@ use scimfleet_core::state::RunState;
 use scimfleet_core::task::{Cause, Lane};
 use scimfleet_core::{ProviderId, ResourceId, ResourceKind, RunId, TaskId};
 use scimfleet_store::{Counts, NewTask, Opening, RunError, RunKind, Signal, Store, TaskClose, TaskRecord};
+use sqlx::Connection;
 
 use crate::support::{Database, PATIENCE, on_both};
 
@@ -81,6 +82,7 @@ on_both! {
             counts: count("updated"),
             worker: "w".to_owned(),
             due_at_ms: db.store.now_ms() - 1,
+            left: 1,
         };
         db.store.close_run_task(&later).await.unwrap();
         assert_eq!(db.store.run(run).await.unwrap().unwrap().open_tasks, 1);
@@ -94,6 +96,25 @@ on_both! {
         rows.iter().for_each(|row| sum.add(&row.counts));
         assert_eq!((sum.objects["created"], sum.objects["updated"]), (2, 1), "what was counted before is kept");
         tokio::time::timeout(PATIENCE, runs.changed()).await.unwrap().unwrap();
+    }
+
+    async fn objects_that_never_settle_fail_when_the_limit_has_passed(db: &Database) {
+        let provider = db.provider("acme", &[]).await;
+        let run = queue(db, provider, Opening::Asked).await.unwrap();
+        let tasks = tasks(1);
+        assert!(db.store.open_phase(run, provider, RunState::Queued, RunState::Users, &tasks, 0).await.unwrap());
+        let due_at_ms = db.store.now_ms();
+        let later = |left| TaskClose::Later { task: tasks[0].id, counts: Counts::default(), worker: "w".to_owned(), due_at_ms, left };
+        db.store.close_run_task(&later(7)).await.unwrap();
+        assert_eq!(db.store.run(run).await.unwrap().unwrap().open_tasks, 1);
+        let mut connection = sqlx::AnyConnection::connect(&db.url).await.unwrap();
+        sqlx::query("UPDATE run_tasks SET created_at = 0").execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        db.store.close_run_task(&later(0)).await.unwrap();
+        assert_eq!(db.store.run(run).await.unwrap().unwrap().open_tasks, 1, "a listing that goes on is no failure");
+        db.store.close_run_task(&later(7)).await.unwrap();
+        assert_eq!(db.store.run(run).await.unwrap().unwrap().open_tasks, 0);
+        assert_eq!(db.store.run_tasks(run).await.unwrap()[0].counts.objects["failed"], 7);
     }
 
     async fn the_last_task_ends_the_phase_exactly_once(db: &Database) {

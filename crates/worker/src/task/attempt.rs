@@ -9,7 +9,9 @@ use scimfleet_core::state::Ownership;
 use scimfleet_core::task::Task;
 use scimfleet_core::{RemoteId, ResourceId, ResourceKind};
 use scimfleet_scim_client::{Answer, ScimError};
-use scimfleet_store::{ClaimedLink, Counts, LogEntry, MembershipChange, ResourceRow};
+use scimfleet_store::{
+    ClaimedLink, Counts, DeliveredPassword, LogEntry, MembershipChange, PendingPassword, ResourceRow,
+};
 
 use super::wire::{Via, Write};
 use crate::desire::Desired;
@@ -59,6 +61,9 @@ pub(crate) struct Attempt {
     pub(crate) sent_members: Vec<MembershipChange>,
     pub(crate) waits_for: Vec<ResourceId>,
     pub(crate) arrived: bool,
+    /// A password that its account lacks.
+    pub(crate) password: Option<PendingPassword>,
+    pub(crate) delivered: Vec<DeliveredPassword>,
     /// Somebody changed it at the provider: what it shows is to be compared and mended (R22).
     pub(crate) repairs: bool,
     /// That was done.
@@ -92,6 +97,8 @@ impl Attempt {
             sent_members: Vec::new(),
             waits_for: Vec::new(),
             arrived: false,
+            password: None,
+            delivered: Vec::new(),
             repairs: false,
             compared: false,
             untouched: false,
@@ -124,7 +131,8 @@ impl Attempt {
             .plan
             .as_ref()
             .is_some_and(|plan| !matches!(plan.operation, scimfleet_core::plan::Operation::Nothing(_)));
-        self.outcome.is_none() && (planned || self.members.differ() || self.is_suspect() || self.repairs)
+        self.outcome.is_none()
+            && (planned || self.members.differ() || self.is_suspect() || self.repairs || self.owes_password())
     }
 
     /// Whether somebody began a write and nobody knows what became of it.

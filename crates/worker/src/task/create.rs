@@ -34,10 +34,14 @@ impl Session<'_> {
         let kind = attempt.link.kind;
         let with_members = kind == ResourceKind::Group && self.provider.profile.members_in_create;
         let body = if with_members { self.with_members(attempt, document) } else { document.clone() };
+        let body = attempt.with_password(body);
         let write = Write { operation: "create", attributes: body.keys().cloned().collect(), removal: 0 };
         let call = Call { kind, account: None, content: Content::Create(&body), version: None };
         match self.deliver(attempt, &write, call).await {
-            Ok(answer) => self.created(attempt, answer, document, sought, with_members).await,
+            Ok(answer) => {
+                attempt.create_delivered();
+                self.created(attempt, answer, document, sought, with_members).await
+            }
             Err(Halt::Failed(failure)) if failure.class() == Class::Conflict => {
                 self.after_conflict(attempt, sought, &failure).await
             }

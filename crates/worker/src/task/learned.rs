@@ -1,13 +1,17 @@
 //! What a task learns about its provider: that it asks to wait, that it is down, how it wants to be
 //! spoken to. Said once here, so that other tasks and other workers know.
 
-use std::time::Duration;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
 
 use scimfleet_core::profile::Update;
 use scimfleet_core::retry::Class;
 use scimfleet_core::state::{ProviderState, RunState};
+use scimfleet_core::{ResourceId, ResourceKind};
 use scimfleet_runtime::metrics::THROTTLED_TOTAL;
+use scimfleet_scim_client::{ListPosition, Projection};
 
+use super::wire::Route;
 use super::{Session, TaskError, run_error};
 
 impl Session<'_> {
@@ -24,6 +28,31 @@ impl Session<'_> {
         {
             *tripped = Some((trip, words.to_owned()));
         }
+    }
+
+    /// An object answered 404: one is its own affair, many are the provider's (R30).
+    pub(crate) fn note_not_found(&self, object: &ResourceId, words: &str) {
+        let mut hasher = DefaultHasher::new();
+        object.hash(&mut hasher);
+        if let Some(trip) = self.health.not_found(hasher.finish(), Instant::now())
+            && let Ok(mut tripped) = self.tripped.lock()
+        {
+            let words =
+                format!("more than five objects were not found within a minute; is `base_url` right? ({words})");
+            *tripped = Some((trip, words));
+        }
+    }
+
+    /// Whether the provider refuses a harmless read as well: then a 403 is its own, not the object's (R30).
+    /// Asked once a task.
+    pub(crate) async fn refuses_everything(&self, kind: ResourceKind) -> bool {
+        let asked = self.refused.get_or_init(|| async {
+            let Ok(_turn) = self.turn(kind, Route::Read).await else { return false };
+            let position = ListPosition::start();
+            let listed = self.provider.client.list(kind, &position, Projection::Only("id"), &self.context).await;
+            listed.is_err_and(|error| error.class() == Class::Refused)
+        });
+        *asked.await
     }
 
     /// Remembers how the provider wants updates; the profile follows at the next task.
@@ -55,6 +84,10 @@ impl Session<'_> {
         let throttled = self.throttled.lock().ok().and_then(|wait| *wait);
         if let Some(wait) = throttled {
             self.worker.coordination.close_gate(self.provider.row.name(), wait).await;
+            if self.provider.rate.is_none() {
+                let workers = self.worker.coordination.workers().await.map_or(1, |workers| workers.len());
+                self.health.learning.too_fast(u32::try_from(workers).unwrap_or(1), Instant::now());
+            }
         }
         let Some((trip, words)) = self.tripped.lock().ok().and_then(|mut tripped| tripped.take()) else {
             return Ok(());

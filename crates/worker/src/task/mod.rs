@@ -9,6 +9,8 @@ mod learned;
 pub(crate) mod lookup;
 mod members;
 pub(crate) mod pace;
+mod password;
+mod rate;
 mod send;
 mod settle;
 mod update;
@@ -29,6 +31,8 @@ use scimfleet_core::task::{Cause, Lane, Task};
 use scimfleet_core::{ResourceId, ResourceKind};
 use scimfleet_scim_client::RequestContext;
 use scimfleet_store::{ClaimedLink, Recorded, ResourceRow, RunError, StoreError, TaskClose, Wanted};
+
+use tokio::sync::OnceCell;
 
 use self::attempt::Attempt;
 use self::bulk::{Bulk, Room};
@@ -80,6 +84,7 @@ pub(crate) struct Session<'a> {
     pub(crate) tenure: Tenure,
     pub(crate) health: Arc<Health>,
     pub(crate) bulk: Bulk,
+    refused: OnceCell<bool>,
     throttled: Mutex<Option<Duration>>,
     tripped: Mutex<Option<(Trip, String)>>,
 }
@@ -151,6 +156,7 @@ async fn work(worker: &Worker, task: &Task, traceparent: Option<String>) -> Resu
         task,
         context: RequestContext { traceparent },
         tenure: Tenure::new(Instant::now()),
+        refused: OnceCell::new(),
         throttled: Mutex::new(None),
         tripped: Mutex::new(None),
     };
@@ -188,7 +194,7 @@ impl Session<'_> {
         let asked_at = Instant::now();
         let (claimed, elsewhere) = store.claim(provider, &self.worker.name, &self.task.objects, LEASE).await?;
         self.tenure.renewed(asked_at);
-        let elsewhere_ms = elsewhere.iter().map(|(_, wait)| *wait).max();
+        let (held, elsewhere_ms) = (elsewhere.len() as u64, elsewhere.iter().map(|(_, wait)| *wait).max());
         let ids: Vec<ResourceId> = claimed.iter().map(|link| link.resource_id.clone()).collect();
         let mut resources: HashMap<ResourceId, ResourceRow> =
             store.resources(&ids).await?.into_iter().map(|row| (row.id.clone(), row)).collect();
@@ -204,13 +210,13 @@ impl Session<'_> {
             return Err(error);
         }
         if let Some(invalid) = self.first_invalid(&attempts) {
-            let recorded = self.record(attempts, elsewhere_ms).await?;
+            let recorded = self.record(attempts, held, elsewhere_ms).await?;
             self.stop_run(invalid).await?;
             return self.follow_up(recorded).await;
         }
         // Boxed: the compiler cannot prove otherwise that the whole of it may move between threads.
         self.send(&mut attempts).boxed().await?;
-        let recorded = self.record(attempts, elsewhere_ms).await?;
+        let recorded = self.record(attempts, held, elsewhere_ms).await?;
         self.follow_up(recorded).await
     }
 
@@ -235,6 +241,7 @@ impl Session<'_> {
             }
         }
         self.guard(attempts).await?;
+        self.load_passwords(attempts).await?;
         Ok(())
     }
 
@@ -434,7 +441,7 @@ impl Session<'_> {
             attempt.outcome = Some(Outcome::NotBegun);
             attempt.log.clear();
         }
-        self.record(attempts, None).await.map(|_| ())
+        self.record(attempts, 0, None).await.map(|_| ())
     }
 
     /// Closes this task of a run.

@@ -1,11 +1,14 @@
 //! How fast, and for how long: the provider's allowance, requests in flight, the lease that every request
 //! must fit into (R19), and the breaker.
 
-use std::sync::Mutex;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use scimfleet_core::retry::Class;
+
+use super::rate::Learning;
 
 /// A lease outlasts a request (30 s) with room for recording, and is short enough that a dead worker's
 /// objects are free again soon.
@@ -24,6 +27,9 @@ const BULK_TIME_MAX: Duration = Duration::from_secs(8);
 const BULK_ROOM_FIRST: usize = 25;
 /// More than a task ever holds.
 const BULK_ROOM_MAX: usize = 1000;
+/// More objects than these with 404 within this time are no coincidence (R30).
+const NOT_FOUND_MAX: usize = 5;
+const NOT_FOUND_WITHIN: Duration = Duration::from_secs(60);
 /// Failures in a row after which a provider counts as down.
 const FAILURES_MAX: u32 = 5;
 
@@ -78,6 +84,10 @@ pub(crate) struct Health {
     failures: AtomicU32,
     tripped: AtomicBool,
     set_aside: AtomicBool,
+    /// What was learned of its pace.
+    pub(crate) learning: Learning,
+    /// Objects that answered 404 lately, each once.
+    not_found: Mutex<VecDeque<(Instant, u64)>>,
     /// Operations that a bulk request may hold so that it is answered in good time; 0: not known yet.
     bulk_room: AtomicUsize,
 }
@@ -129,13 +139,27 @@ impl Health {
         (!self.tripped.swap(true, Ordering::Relaxed)).then_some(trip)
     }
 
+    /// An object answered 404. `Some` exactly once, when so many did that the base URL must be wrong, or a
+    /// gateway stands before the provider (R30).
+    pub(crate) fn not_found(&self, object: u64, now: Instant) -> Option<Trip> {
+        let mut seen = self.not_found.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.retain(|(at, other)| now.saturating_duration_since(*at) < NOT_FOUND_WITHIN && *other != object);
+        seen.push_back((now, object));
+        if seen.len() <= NOT_FOUND_MAX {
+            return None;
+        }
+        (!self.tripped.swap(true, Ordering::Relaxed)).then_some(Trip::Down)
+    }
+
     pub(crate) fn is_tripped(&self) -> bool {
         self.tripped.load(Ordering::Relaxed)
     }
 
     /// Paused, disabled, or found down by somebody else: no further write begins, in tasks under way too.
     pub(crate) fn set_aside(&self, aside: bool) {
-        self.set_aside.store(aside, Ordering::Relaxed);
+        if self.set_aside.swap(aside, Ordering::Relaxed) && !aside {
+            self.learning.back(Instant::now());
+        }
     }
 
     pub(crate) fn is_set_aside(&self) -> bool {
@@ -146,6 +170,8 @@ impl Health {
     pub(crate) fn reset_if_tripped(&self) {
         if self.tripped.swap(false, Ordering::Relaxed) {
             self.failures.store(0, Ordering::Relaxed);
+            self.learning.back(Instant::now());
+            self.not_found.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
     }
 }
@@ -168,6 +194,21 @@ mod tests {
         assert_eq!(health.failed(Class::Transient), None);
         health.reset_if_tripped();
         assert_eq!(health.failed(Class::Credentials), Some(Trip::Credentials));
+    }
+
+    #[test]
+    fn many_objects_with_404_within_a_minute_open_the_breaker() {
+        let health = Health::default();
+        let start = Instant::now();
+        for _ in 0..20 {
+            assert_eq!(health.not_found(1, start), None, "the same object again says nothing new");
+        }
+        for object in 2..=5 {
+            assert_eq!(health.not_found(object, start + NOT_FOUND_WITHIN / 2), None);
+        }
+        assert_eq!(health.not_found(6, start + NOT_FOUND_WITHIN), None, "the first is a minute ago");
+        assert_eq!(health.not_found(7, start + NOT_FOUND_WITHIN), Some(Trip::Down));
+        assert_eq!(health.not_found(8, start + NOT_FOUND_WITHIN), None);
     }
 
     #[test]

@@ -34,6 +34,7 @@ impl Session<'_> {
             | Operation::Deactivate { .. }
             | Operation::Nothing(_) => self.update(attempt, &plan).await,
         };
+        let outcome = self.send_password(attempt, outcome).await;
         attempt.plan = Some(plan);
         attempt.outcome = Some(outcome);
     }

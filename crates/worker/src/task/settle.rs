@@ -18,20 +18,23 @@ const ELSEWHERE_MS_MAX: i64 = 1_000;
 
 impl Session<'_> {
     /// Records what became of the attempts, and closes the run's task unless something of it is left.
-    /// `elsewhere_ms`: how long others hold objects of it.
+    /// `elsewhere`, `elsewhere_ms`: how many of its objects others hold, and for how long.
     pub(crate) async fn record(
         &self,
         mut attempts: Vec<Attempt>,
+        elsewhere: u64,
         elsewhere_ms: Option<i64>,
     ) -> Result<Recorded, StoreError> {
         let now = self.worker.store.now_ms();
         let mut record = TaskRecord::default();
         let mut counts = Counts::default();
+        let mut left = elsewhere;
         let mut later = elsewhere_ms.map(|wait| now + wait.clamp(LATER_MS_MIN, ELSEWHERE_MS_MAX));
         for attempt in &mut attempts {
             let result = self.result_of(attempt, now);
             let unfinished = attempt.outcome.as_ref().is_none_or(|outcome| outcome.counter().is_none());
             if unfinished {
+                left += 1;
                 let due = result.due_at_ms.max(now + LATER_MS_MIN);
                 later = Some(later.map_or(due, |known| known.min(due)));
             }
@@ -55,8 +58,9 @@ impl Session<'_> {
                 record.arrived.push(id);
             }
             record.log.append(&mut attempt.log);
+            record.passwords.append(&mut attempt.delivered);
         }
-        record.close = self.task.run.map(|_| self.close(counts, later));
+        record.close = self.task.run.map(|_| self.close(counts, later, left));
         match self.worker.store.record(self.provider.row.id, &record).await {
             Err(StoreError::Refused(error)) if record.results.len() > 1 => {
                 tracing::warn!(error = %error, "a task could not be recorded as a whole; object by object");
@@ -66,11 +70,11 @@ impl Session<'_> {
         }
     }
 
-    fn close(&self, counts: Counts, later: Option<i64>) -> TaskClose {
+    fn close(&self, counts: Counts, later: Option<i64>, left: u64) -> TaskClose {
         let (task, worker) = (self.task.task, self.worker.name.clone());
         match later {
             None => TaskClose::Done { task, counts, worker },
-            Some(due_at_ms) => TaskClose::Later { task, counts, worker, due_at_ms },
+            Some(due_at_ms) => TaskClose::Later { task, counts, worker, due_at_ms, left },
         }
     }
 

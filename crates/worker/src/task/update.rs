@@ -12,6 +12,7 @@ use scimfleet_scim_client::Answer;
 
 use super::Session;
 use super::attempt::Attempt;
+use super::lookup::{Look, LookError, Sought};
 use super::send::idle;
 use super::wire::{Call, Content, Failure, Halt, Write};
 
@@ -182,7 +183,7 @@ impl Session<'_> {
                 attempt.has_lost_account();
                 Outcome::Deleted
             }
-            Err(Halt::Failed(error)) if error.is_believable_not_found() => {
+            Err(Halt::Failed(error)) if error.is_believable_not_found() && !self.health.is_tripped() => {
                 attempt.has_lost_account();
                 Outcome::Deleted
             }
@@ -203,6 +204,13 @@ impl Session<'_> {
         }
         match self.get(attempt, &account).await {
             Err(Halt::Failed(again)) if again.is_believable_not_found() => {
+                if self.health.is_tripped() {
+                    // So many are gone at once that none of it is believed.
+                    return doubted();
+                }
+                if let Err(LookError::Halt(halt)) = self.look_around(attempt).await {
+                    return self.halted(&halt);
+                }
                 attempt.has_lost_account();
                 let words = "the account is gone there and is made again if it is still wanted";
                 Outcome::Again(format!("{}; {words}", **failure))
@@ -212,7 +220,14 @@ impl Session<'_> {
         }
     }
 
-    fn if_match(&self, attempt: &Attempt) -> Option<String> {
+    /// Where the whole endpoint is gone, a look-up says so: then nothing of the object is concluded.
+    async fn look_around(&self, attempt: &mut Attempt) -> Result<(), LookError> {
+        let Some(desired) = &attempt.desired else { return Ok(()) };
+        let sought = Sought::of(attempt.link.kind, &desired.document);
+        self.look_up(attempt, &sought, Look::Live).await.map(drop)
+    }
+
+    pub(crate) fn if_match(&self, attempt: &Attempt) -> Option<String> {
         self.provider.profile.etag.then(|| attempt.account.version.clone()).flatten()
     }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scimfleet_core::outcome::Outcome;
+use scimfleet_core::ports::Rate;
+use scimfleet_core::retry::Class;
 use scimfleet_core::scim::Document;
 use scimfleet_core::scim::message::PatchOperation;
 use scimfleet_core::task::Lane;
@@ -16,6 +18,7 @@ use tokio::sync::SemaphorePermit;
 use super::attempt::Attempt;
 use super::bulk::Submitted;
 use super::pace::PACE_WAIT_MAX;
+use super::password::PASSWORD;
 use super::{Session, may_work};
 
 /// A request that was not granted, or lacks an answer that can be used.
@@ -78,6 +81,14 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
+    fn carries_password(&self) -> bool {
+        match self.content {
+            Content::Create(document) | Content::Replace(document) => document.contains_key(PASSWORD),
+            Content::Patch(operations) => operations.iter().any(|one| one.path.as_deref() == Some(PASSWORD)),
+            Content::Delete => false,
+        }
+    }
+
     const fn method(&self) -> &'static str {
         match self.content {
             Content::Create(_) => "POST",
@@ -122,6 +133,26 @@ pub(crate) enum Route {
 impl Session<'_> {
     /// Sends a write and logs it.
     pub(crate) async fn deliver(&self, attempt: &mut Attempt, write: &Write, call: Call<'_>) -> Result<Answer, Halt> {
+        let (kind, object) = (call.kind, attempt.id().clone());
+        match self.travel(attempt, write, call).await {
+            Err(Halt::Failed(failure)) if failure.status() == Some(404) => {
+                self.note_not_found(&object, &failure.to_string());
+                Err(Halt::Failed(failure))
+            }
+            Err(Halt::Failed(failure)) if failure.class() == Class::Refused && self.refuses_everything(kind).await => {
+                let words = format!("{}; it refuses to list anything, too", *failure);
+                self.note_failure(Class::Credentials, &words);
+                Err(Halt::NotNow(Outcome::Retry { class: Class::Credentials, words, unknown: false }))
+            }
+            other => other,
+        }
+    }
+
+    async fn travel(&self, attempt: &mut Attempt, write: &Write, call: Call<'_>) -> Result<Answer, Halt> {
+        if call.carries_password() {
+            // What a bulk request is answered may quote it, and nobody could tell where.
+            return self.send_alone(attempt, write, call).await;
+        }
         let submitted = self.bulk.submit(&call).await;
         attempt.requests.request_if_any("POST", submitted.requests());
         match submitted {
@@ -184,20 +215,45 @@ impl Session<'_> {
         let place = self.provider.in_flight.acquire().await.map_err(|_| Outcome::NotBegun)?;
         loop {
             let gives_up = self.worker.drain.give_up_token().is_cancelled();
-            let stopped = self.health.is_tripped() || self.health.is_set_aside() && !self.goes_anyway();
+            let stopped = (self.health.is_tripped() || self.health.is_set_aside()) && !self.goes_anyway();
             if gives_up || stopped || !self.tenure.allows_request() {
                 return Err(Outcome::NotBegun);
             }
             if let Some(wait) = self.throttled_for() {
                 return Err(Outcome::Throttled(wait));
             }
+            match self.ramp().await {
+                None => {}
+                Some(wait) if wait <= PACE_WAIT_MAX => {
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+                Some(wait) => return Err(Outcome::Throttled(wait)),
+            }
             let name = self.provider.row.name();
-            match self.worker.coordination.try_acquire(name, "all", self.provider.rate).await {
-                None => return Ok(place),
+            match self.worker.coordination.try_acquire(name, "all", self.allowance()).await {
+                None => {
+                    self.health.learning.sent(Instant::now());
+                    return Ok(place);
+                }
                 Some(wait) if wait <= PACE_WAIT_MAX => tokio::time::sleep(wait).await,
                 Some(wait) => return Err(Outcome::Throttled(wait)),
             }
         }
+    }
+
+    /// Leavers may go one request ahead of what everybody else may: so the next one that is allowed is
+    /// theirs, and the provider's limit is kept all the same.
+    fn allowance(&self) -> Option<Rate> {
+        let rate = self.provider.rate.or_else(|| self.health.learning.limit(Instant::now()))?;
+        let ahead = u32::from(self.task.lane == Lane::Leavers);
+        Some(Rate { burst: rate.burst.saturating_add(ahead), ..rate })
+    }
+
+    /// How long to wait while a provider that is back after an outage is called slowly.
+    async fn ramp(&self) -> Option<Duration> {
+        let rate = self.health.learning.ramp(Instant::now())?;
+        self.worker.coordination.try_acquire(self.provider.row.name(), "ramp", Some(rate)).await
     }
 
     fn throttled_for(&self) -> Option<Duration> {

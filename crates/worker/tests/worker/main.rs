@@ -4,4 +4,8 @@
 
 mod bulk;
 mod drift;
+mod figures;
+mod leavers;
+mod passwords;
+mod refusals;
 mod support;
