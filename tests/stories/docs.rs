@@ -151,7 +151,7 @@ fn links_between_documents_lead_somewhere() {
 
 #[test]
 fn deploy_fits_the_programs_that_it_is_for() {
-    let output = Command::new(repository().join("tests/interop/deploy-check.sh")).output().unwrap();
+    let output = Command::new(repository().join("tests/deploy/check.sh")).output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}");
 }

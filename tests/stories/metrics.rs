@@ -52,7 +52,9 @@ async fn every_promised_metric_is_there_with_its_labels_behind_a_token() {
     let fleet = Fleet::embedded()
         .with("SCIMFLEET_METRICS_LISTEN", format!("127.0.0.1:{port}"))
         .with("SCIMFLEET_METRICS_PROTECTED", "true");
-    let _ = fleet.apply(&provider_table("acme", &sample.base_url(), &sample.token(), "")).expect(0);
+    // Without Bulk, so that the first POST of a user is the one that meets the limit.
+    let table = provider_table("acme", &sample.base_url(), &sample.token(), "bulk = \"off\"");
+    let _ = fleet.apply(&table).expect(0);
     let token = |scope: &str| -> String {
         let made = fleet.run(&["token", "create", "--scope", scope, "--name", scope, "--output", "json"]).expect(0);
         format!("Bearer {}", made.json["token"].as_str().unwrap())

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks deploy/ and docker-compose.yml: Kubernetes' own schemas (PyPI kubernetes-validate) and what this project
 # promises beyond them.
-# usage: deploy-check.sh
+# usage: check.sh
 set -euo pipefail
 venv=${INTEROP_HOME:-$HOME/.cache/scim-interop}/deploy
 root=$(cd "$(dirname "$0")/../.." && pwd)
