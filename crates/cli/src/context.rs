@@ -62,7 +62,8 @@ impl Context {
         plain.migrate().await?;
         let sealer = self.sealer(&plain).await?;
         plain.close().await;
-        let store = Store::connect(&options, sealer).await?;
+        let overlays = self.config.directory.overlays.clone();
+        let store = Store::connect(&options, sealer).await?.with_overlays(overlays);
         for mapping in default_mappings() {
             let text =
                 MappingText { name: mapping.name, resource: mapping.kind, expression: mapping.source.to_string() };

@@ -32,7 +32,7 @@ pub const DIRECTORY_TOKEN: &str = "SCIMFLEET_DIRECTORY_TOKEN";
 const LOG_KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// Every section of the file with its keys, in the order of the documents.
-pub const KEYS: [(&str, &[&str]); 10] = [
+pub const KEYS: [(&str, &[&str]); 11] = [
     ("store", &["url"]),
     ("queue", &["url", "prefix"]),
     ("coordination", &["url"]),
@@ -43,6 +43,7 @@ pub const KEYS: [(&str, &[&str]); 10] = [
     ("secrets", &["key_file"]),
     ("metrics", &["listen", "protected"]),
     ("telemetry", &["otlp"]),
+    ("directory", &["overlays"]),
 ];
 
 fn sections() -> impl Iterator<Item = (&'static str, &'static [&'static str])> + Clone {
@@ -72,6 +73,8 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// Where spans are sent.
     pub telemetry: TelemetryConfig,
+    /// Who may write what.
+    pub directory: DirectoryConfig,
     /// From [`ADMIN_TOKEN`].
     pub admin_token: Option<SecretString>,
     /// From [`DIRECTORY_TOKEN`].
@@ -146,6 +149,14 @@ pub struct SecretsConfig {
     pub key_file: PathBuf,
     /// From [`SECRETS_KEY`]; wins over the file. Checked to be base64 of 32 bytes.
     pub key: Option<SecretString>,
+}
+
+/// `[directory]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DirectoryConfig {
+    /// Sources such as `import:payroll` or `scim:okta` that may change what other sources brought. It stays
+    /// theirs.
+    pub overlays: Vec<String>,
 }
 
 /// `[metrics]`
@@ -228,6 +239,7 @@ impl Config {
                 protected: layers.flag("metrics", "protected", false),
             },
             telemetry: TelemetryConfig { otlp: layers.optional_url("telemetry", "otlp", values::OTLP) },
+            directory: DirectoryConfig { overlays: layers.words("directory", "overlays") },
             admin_token: layers.secret(ADMIN_TOKEN),
             directory_token: layers.secret(DIRECTORY_TOKEN),
         }

@@ -7,7 +7,7 @@ use scimfleet_core::state::ProviderState;
 use scimfleet_core::task::{Cause, Lane, OBJECTS_PER_TASK_MAX, Task};
 use scimfleet_core::{ProviderId, ProviderName, ResourceId, ResourceKind, RunId, TaskId};
 use scimfleet_runtime::trace::follow;
-use scimfleet_store::{NewTask, Owed, ProviderRow};
+use scimfleet_store::{NewTask, Owed, ProviderRow, TOMBSTONES_KEPT_MS};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -19,6 +19,8 @@ type Common = (Lane, ResourceKind, Cause, Option<String>);
 
 /// Objects published for one provider in one go.
 const OWED_MAX: i64 = 2_000;
+/// Tombstones forgotten in one go.
+const TOMBSTONES_MAX: i64 = 1_000;
 /// Tasks published again in one go.
 const TASKS_MAX: i64 = 200;
 
@@ -132,6 +134,7 @@ impl Scheduler {
     pub(crate) async fn sweep(&self) -> Result<(), SchedulerError> {
         self.store.expire_holds().await?;
         self.store.erase_expired_passwords().await?;
+        self.store.purge_tombstones(TOMBSTONES_KEPT_MS, TOMBSTONES_MAX).await?;
         self.forget_old_log().await?;
         let providers = self.store.providers().await?;
         for provider in &providers {

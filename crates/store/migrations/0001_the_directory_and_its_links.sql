@@ -12,6 +12,8 @@ CREATE TABLE resources (
     kind            TEXT NOT NULL,
     external_id     TEXT,
     name_key        TEXT NOT NULL,
+    display_key     TEXT,
+    manager_key     TEXT,
     active          BIGINT NOT NULL,
     service_account BIGINT NOT NULL,
     document        TEXT NOT NULL,
@@ -26,6 +28,8 @@ CREATE INDEX resources_external_id_ever ON resources (kind, external_id) WHERE e
 CREATE UNIQUE INDEX resources_user_name ON resources (name_key) WHERE deleted_at IS NULL AND kind = 'user';
 CREATE INDEX resources_kind ON resources (kind, id) WHERE deleted_at IS NULL;
 CREATE INDEX resources_name ON resources (kind, name_key);
+CREATE INDEX resources_display ON resources (display_key) WHERE deleted_at IS NULL AND kind = 'user' AND display_key IS NOT NULL;
+CREATE INDEX resources_manager ON resources (manager_key) WHERE manager_key IS NOT NULL;
 CREATE INDEX resources_source ON resources (source, id);
 CREATE INDEX resources_tombstones ON resources (deleted_at) WHERE deleted_at IS NOT NULL;
 
@@ -78,6 +82,7 @@ CREATE TABLE links (
     resource_id        TEXT NOT NULL,
     kind               TEXT NOT NULL,
     wanted             TEXT NOT NULL,
+    leaving            BIGINT NOT NULL DEFAULT 0,
     state              TEXT NOT NULL,
     park_reason        TEXT,
     remote_id          TEXT,
@@ -109,6 +114,13 @@ CREATE TABLE links (
 );
 CREATE UNIQUE INDEX links_remote_id ON links (provider_id, kind, remote_id) WHERE remote_id IS NOT NULL;
 CREATE INDEX links_dirty ON links (provider_id, kind, resource_id) WHERE dirty = 1;
+-- What is owed, apart by how it is looked for: leavers first, retries when they fall due, the rest by age;
+-- what was published long ago and is still dirty was lost on the way.
+CREATE INDEX links_leavers ON links (provider_id, marked_at, kind DESC, resource_id) WHERE dirty = 1 AND leaving = 1;
+CREATE INDEX links_retries ON links (provider_id, due_at) WHERE dirty = 1 AND leaving = 0 AND attempts > 0;
+CREATE INDEX links_owed ON links (provider_id, marked_at, kind DESC, resource_id)
+    WHERE dirty = 1 AND leaving = 0 AND attempts = 0 AND queued_at IS NULL;
+CREATE INDEX links_queued ON links (provider_id, queued_at) WHERE dirty = 1 AND leaving = 0 AND queued_at IS NOT NULL;
 CREATE INDEX links_resource ON links (resource_id);
 CREATE INDEX links_parked ON links (provider_id, park_reason) WHERE park_reason IS NOT NULL;
 

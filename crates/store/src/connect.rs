@@ -42,6 +42,8 @@ impl StoreOptions {
 #[derive(Clone)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
+    /// Sources that may change what others brought (R2).
+    overlays: Arc<[String]>,
 }
 
 pub(crate) struct Inner {
@@ -81,9 +83,21 @@ impl Store {
         let signals = Signals::start(dialect, &options.url, &read);
         let clock = Clock::local();
         let inner = Inner { dialect, read, write, clock, signals, sealer, url: options.url.clone() };
-        let store = Self { inner: Arc::new(inner) };
+        let store = Self { inner: Arc::new(inner), overlays: Arc::default() };
         store.refresh_clock().await?;
         Ok(store)
+    }
+
+    /// The same handle, with sources that may change what other sources brought (R2). It stays theirs: an
+    /// overlay deletes nothing, and what the owner says next time counts again.
+    #[must_use]
+    pub fn with_overlays(self, overlays: Vec<String>) -> Self {
+        Self { overlays: overlays.into(), ..self }
+    }
+
+    /// Whether a source may change what others brought.
+    pub(crate) fn is_overlay(&self, source: &str) -> bool {
+        self.overlays.iter().any(|overlay| overlay == source)
     }
 
     /// Milliseconds since 1970 by the database's clock.

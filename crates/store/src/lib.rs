@@ -38,6 +38,7 @@ pub use directory::joining::GroupsSet;
 pub use directory::read::{GroupRow, ResourceRow};
 pub use directory::reference::Referee;
 pub use directory::search::{Compare, Condition, GroupMember, Selection, SortKey};
+pub use directory::tombstone::TOMBSTONES_KEPT_MS;
 pub use directory::write::{Edit, MemberEdit, NewResource, WriteError};
 pub use drift::{Linked, ShownRow};
 pub use epoch::Epoch;

@@ -92,33 +92,19 @@ impl Store {
     /// while in a queue is owed again, since that queue may be the long one. While a run is going
     /// it is `since` its start: what was dirty before is the run's own.
     pub async fn owed(&self, provider: ProviderId, since_ms: Option<i64>, limit: i64) -> Result<Vec<Owed>, StoreError> {
-        let now = self.now_ms();
-        let sql = "SELECT l.resource_id AS resource_id, l.kind AS kind, l.attempts AS attempts, \
-             CASE WHEN l.wanted <> 'yes' OR r.active = 0 THEN 1 ELSE 0 END AS leaving \
-             FROM links l LEFT JOIN resources r ON r.id = l.resource_id \
-             WHERE l.provider_id = $1 AND l.dirty = 1 AND l.due_at <= $2 AND l.lease_until <= $2 \
-             AND l.state <> 'parked' AND l.held_by IS NULL AND (l.queued_at IS NULL OR l.queued_at <= $3 \
-             OR (l.queued_at <= l.marked_at AND (l.wanted <> 'yes' OR r.active = 0))) \
-             AND (l.marked_at > $4 OR l.wanted <> 'yes' OR l.attempts > 0) \
-             ORDER BY 4 DESC, l.kind DESC, l.resource_id LIMIT $5";
-        let rows = sqlx::query(sql)
+        let rows = sqlx::query(statement(owed_sql()))
             .bind(provider.to_string())
-            .bind(now)
-            .bind(now - QUEUED_FOR_LOST_MS)
+            .bind(self.now_ms())
+            .bind(self.now_ms() - QUEUED_FOR_LOST_MS)
             .bind(since_ms.unwrap_or(-1))
             .bind(limit)
             .fetch_all(self.read())
             .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Owed {
-                    resource_id: word(row, "links", "resource_id")?,
-                    kind: word(row, "links", "kind")?,
-                    leaving: row.try_get::<i64, _>("leaving")? != 0,
-                    retry: row.try_get::<i64, _>("attempts")? > 0,
-                })
-            })
-            .collect()
+        let mut owed = rows.iter().map(owed_row).collect::<Result<Vec<_>, _>>()?;
+        // Users before the groups that hold them.
+        owed.sort_by_key(|one| (!one.leaving, one.kind == ResourceKind::Group));
+        owed.truncate(usize::try_from(limit).unwrap_or_default());
+        Ok(owed)
     }
 
     /// Leavers that a provider is owed and that are due, whether queued or not, the longest waiting first:
@@ -175,6 +161,43 @@ impl Store {
         sqlx::query("UPDATE links SET queued_at = NULL WHERE queued_at IS NOT NULL").execute(&self.inner.write).await?;
         Ok(())
     }
+}
+
+/// Each part is read in the order of an index of its own, so that it costs what it returns and not what is
+/// dirty. A part ends at the limit by itself.
+fn owed_sql() -> String {
+    let part = |condition: &str, order: &str| {
+        format!(
+            "SELECT * FROM (SELECT l.resource_id AS resource_id, l.kind AS kind, l.attempts AS attempts, \
+             l.leaving AS leaving FROM links l WHERE l.provider_id = $1 AND l.dirty = 1 AND l.due_at <= $2 \
+             AND l.lease_until <= $2 AND l.state <> 'parked' AND l.held_by IS NULL AND {condition} \
+             ORDER BY {order} LIMIT $5) part"
+        )
+    };
+    let by_age = "l.marked_at, l.kind DESC, l.resource_id";
+    [
+        part(
+            "l.leaving = 1 AND (l.queued_at IS NULL OR l.queued_at <= $3 OR l.queued_at <= l.marked_at) \
+             AND (l.marked_at > $4 OR l.wanted <> 'yes' OR l.attempts > 0)",
+            by_age,
+        ),
+        part("l.leaving = 0 AND l.attempts > 0 AND l.queued_at IS NULL", "l.due_at"),
+        part("l.leaving = 0 AND l.attempts = 0 AND l.queued_at IS NULL AND l.marked_at > $4", by_age),
+        part(
+            "l.leaving = 0 AND l.queued_at IS NOT NULL AND l.queued_at <= $3 AND (l.marked_at > $4 OR l.attempts > 0)",
+            "l.queued_at",
+        ),
+    ]
+    .join(" UNION ALL ")
+}
+
+fn owed_row(row: &AnyRow) -> Result<Owed, StoreError> {
+    Ok(Owed {
+        resource_id: word(row, "links", "resource_id")?,
+        kind: word(row, "links", "kind")?,
+        leaving: row.try_get::<i64, _>("leaving")? != 0,
+        retry: row.try_get::<i64, _>("attempts")? > 0,
+    })
 }
 
 fn outbox_row(row: &AnyRow) -> Result<OutboxRow, StoreError> {

@@ -208,7 +208,16 @@ async fn no_statement_of_a_task_reads_a_whole_large_table() {
 /// A step that reads everything of one provider, or of one kind, or that makes an index of a whole table
 /// for itself. The partial indices hold only what is owed or parked.
 fn is_half_whole(step: &str) -> bool {
-    let partial = ["links_dirty", "links_parked", "provisioning_log_removals", "resources_tombstones"];
+    let partial = [
+        "links_dirty",
+        "links_leavers",
+        "links_retries",
+        "links_owed",
+        "links_queued",
+        "links_parked",
+        "provisioning_log_removals",
+        "resources_tombstones",
+    ];
     let prefix = ["(provider_id=?)", "(provider_id=? AND kind=?)", "(kind=?)"].iter().any(|end| step.ends_with(end));
     step.contains("AUTOMATIC")
         || step.starts_with("SEARCH ") && prefix && !partial.iter().any(|index| step.contains(index))

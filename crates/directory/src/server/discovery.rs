@@ -7,7 +7,7 @@ use scimfleet_core::scim::message::{
     SCHEMA_URN, SchemaExtension, ServiceProviderConfig,
 };
 use scimfleet_core::scim::resource::ENTERPRISE_URN;
-use scimfleet_core::scim::schema::{Mutability, Schema, SchemaSet};
+use scimfleet_core::scim::schema::{Mutability, Returned, Schema, SchemaSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -78,12 +78,14 @@ pub(super) fn schemas(base_url: &str, id: Option<&str>) -> Result<Answer, ScimEr
 }
 
 /// The schema with what this service provider decides itself: a member is called as the resource is, whatever
-/// a client writes there.
+/// a client writes there, and only for who asks for it: it is no part of the group.
 fn as_kept(schema: &Schema) -> Schema {
     let mut schema = schema.clone();
     let members = schema.attributes.iter_mut().filter(|attribute| attribute.name == "members");
     let displays = members.flat_map(|members| &mut members.sub_attributes).filter(|sub| sub.name == "display");
-    displays.for_each(|display| display.mutability = Mutability::ReadOnly);
+    for display in displays {
+        (display.mutability, display.returned) = (Mutability::ReadOnly, Returned::Request);
+    }
     schema
 }
 

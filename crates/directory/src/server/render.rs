@@ -81,7 +81,7 @@ pub(super) async fn show(
         }
         Some(ResourceKind::Group) if projection.shows("members") => {
             for (row, document) in rows.iter().zip(&mut shown) {
-                add_members(store, base_url, row, document).await?;
+                add_members(store, base_url, row, document, projection.asks_for_some()).await?;
             }
         }
         _ => {}
@@ -122,12 +122,19 @@ async fn add_members(
     base_url: &str,
     row: &ResourceRow,
     document: &mut Document,
+    with_display: bool,
 ) -> Result<(), StoreError> {
     let mut list = Vec::new();
     let mut after: Option<ResourceId> = None;
     loop {
         let page = store.group_members_after(&row.id, after.as_ref(), MEMBERS_PER_READ).await?;
-        list.extend(page.iter().map(|member| reference(base_url, member, member.kind.resource_type())));
+        list.extend(page.iter().map(|member| {
+            let mut shown = reference(base_url, member, member.kind.resource_type());
+            if let Some(shown) = shown.as_object_mut().filter(|_| !with_display) {
+                shown.shift_remove("display");
+            }
+            shown
+        }));
         match page.into_iter().next_back() {
             Some(last) => after = Some(last.id),
             None => break,

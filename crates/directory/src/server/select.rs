@@ -89,6 +89,10 @@ fn comparison(kind: ResourceKind, name: &str, op: &CompareOp, value: &CompValue)
             CompareOp::Sw => Some(Condition::NameBegins(text.clone())),
             op => Some(Condition::Name(order(op)?, text.clone())),
         },
+        (ResourceKind::User, "displayname", CompValue::Str(text)) => match op {
+            CompareOp::Sw => Some(Condition::DisplayBegins(text.clone())),
+            op => Some(Condition::Display(order(op)?, text.clone())),
+        },
         (_, "meta.created", CompValue::Str(text)) => Some(Condition::Created(order(op)?, date_time_ms(text)?)),
         (_, "meta.lastmodified", CompValue::Str(text)) => Some(Condition::Updated(order(op)?, date_time_ms(text)?)),
         (_, name, CompValue::Str(text)) if *op == CompareOp::Eq => equality(kind, name, text),
@@ -191,7 +195,9 @@ mod tests {
         check(user, r#"userName sw "a""#, r#"NameBegins("a")"#, None);
         check(user, r#"externalId ne "a""#, r#"Not(ExternalId("a"))"#, None);
         check(user, r#"active eq "False""#, "Active(false)", None);
-        check(user, r#"displayName eq "a""#, "Constant(true)", Some(r#"displayName eq "a""#));
+        check(user, r#"displayName eq "a""#, r#"Display(Equal, "a")"#, None);
+        check(user, r#"not (displayName sw "a")"#, r#"Not(DisplayBegins("a"))"#, None);
+        check(user, r#"title eq "a""#, "Constant(true)", Some(r#"title eq "a""#));
         check(
             user,
             r#"userName eq "a" and title co "b""#,

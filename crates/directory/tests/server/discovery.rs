@@ -20,7 +20,7 @@ async fn it_says_what_it_does() {
     let group = server.get("/Schemas/urn:ietf:params:scim:schemas:core:2.0:Group").await.ok().body;
     let members = group["attributes"].as_array().unwrap().iter().find(|one| one["name"] == "members").unwrap();
     let display = members["subAttributes"].as_array().unwrap().iter().find(|one| one["name"] == "display").unwrap();
-    assert_eq!(display["mutability"], "readOnly", "it is the member's own");
+    assert_eq!((&display["mutability"], &display["returned"]), (&json!("readOnly"), &json!("request")));
     let user = server.get("/Schemas/urn:ietf:params:scim:schemas:core:2.0:User").await.ok().body;
     assert_eq!(user["schemas"], json!(["urn:ietf:params:scim:schemas:core:2.0:Schema"]));
     server.get("/Schemas?filter=id pr").await.refused(403, None);

@@ -24,8 +24,10 @@ on_both! {
         assert_eq!(patched.header("etag"), "W/\"2\"");
         let member = &patched.body["members"][0];
         assert_eq!(member, &json!({
-            "value": a, "$ref": format!("http://directory.example/scim/v2/Users/{a}"), "display": "a", "type": "User",
+            "value": a, "$ref": format!("http://directory.example/scim/v2/Users/{a}"), "type": "User",
         }));
+        let asked = server.get(&format!("{path}?attributes=members.display")).await.ok();
+        assert_eq!(asked.body["members"][0], json!({"display": "a"}), "who asks is told what they are called");
         assert_eq!(server.changes().await, ["Staff members +1 -0"]);
 
         let user = server.get(&format!("/Users/{b}")).await.ok();

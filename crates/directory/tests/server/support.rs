@@ -42,6 +42,7 @@ pub(crate) struct Answer {
 }
 
 /// Defines cases that run on both databases.
+#[allow(unused_macros, reason = "not every user of this file defines cases")]
 macro_rules! on_both {
     ($(async fn $name:ident($server:ident: &Server) $body:block)+) => {
         $(async fn $name($server: &$crate::support::Server) $body)+
@@ -61,6 +62,7 @@ macro_rules! on_both {
         }
     };
 }
+#[allow(unused_imports, reason = "not every user of this file defines cases")]
 pub(crate) use on_both;
 
 /// Runs a case on a fresh database, which is dropped whatever the case does.

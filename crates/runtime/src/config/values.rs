@@ -163,6 +163,12 @@ impl Layers {
         })
     }
 
+    /// Words apart by commas.
+    pub(super) fn words(&self, section: &'static str, key: &'static str) -> Vec<String> {
+        let text = self.setting(section, key).map_or("", |setting| setting.text.as_str());
+        text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+
     pub(super) fn path(&self, section: &'static str, key: &'static str, default: &str) -> PathBuf {
         PathBuf::from(self.setting(section, key).map_or(default, |setting| setting.text.as_str()))
     }

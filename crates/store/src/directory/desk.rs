@@ -33,6 +33,8 @@ type Index = HashMap<(ResourceKind, String), Vec<ResourceId>>;
 /// The part of the directory that a batch can meet, and what it becomes.
 pub(crate) struct Desk<'a> {
     source: &'a str,
+    /// It may change what others brought, which stays theirs.
+    is_overlay: bool,
     pub(crate) known: HashMap<ResourceId, Known>,
     by_external_id: Index,
     by_name: Index,
@@ -46,12 +48,13 @@ pub(crate) struct Desk<'a> {
 /// The lines that lose are left out, and the others are taken in again as if those had never come.
 pub(crate) fn settle<'a>(
     source: &'a str,
+    is_overlay: bool,
     rows: &[ResourceRow],
     batch: &[IncomingResource],
 ) -> (Desk<'a>, Vec<Imported>) {
     let mut refused: HashMap<usize, String> = HashMap::new();
     loop {
-        let mut desk = Desk::of(source, rows);
+        let mut desk = Desk::of(source, is_overlay, rows);
         let outcomes = batch
             .iter()
             .enumerate()
@@ -69,9 +72,10 @@ pub(crate) fn settle<'a>(
 }
 
 impl<'a> Desk<'a> {
-    fn of(source: &'a str, rows: &[ResourceRow]) -> Self {
+    fn of(source: &'a str, is_overlay: bool, rows: &[ResourceRow]) -> Self {
         let mut desk = Self {
             source,
+            is_overlay,
             known: HashMap::new(),
             by_external_id: Index::new(),
             by_name: Index::new(),
@@ -141,6 +145,7 @@ impl<'a> Desk<'a> {
         let before = existing.as_ref().and_then(|id| self.known.get(id)).filter(|known| !known.row.deleted);
         if let Some(known) = before
             && known.row.source != self.source
+            && !self.is_overlay
         {
             return Err(format!(
                 "it belongs to the source `{}`; import it with `--source`, or let that source change it",
@@ -227,7 +232,9 @@ impl<'a> Desk<'a> {
         known.touched |= !matches!(outcome, Imported::Unchanged(_));
         known.rename(line, &identity.name_key);
         known.row.deleted = false;
-        known.row.source = self.source.to_owned();
+        if revived || !self.is_overlay {
+            self.source.clone_into(&mut known.row.source);
+        }
         known.row.document = document;
         known.row.external_id.clone_from(&identity.external_id);
         known.identity = Some(identity);

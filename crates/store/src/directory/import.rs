@@ -1,14 +1,14 @@
 //! Writing resources into the directory, a batch a transaction, each with its source (R2, R3, R4). What a
 //! batch means is decided by [`super::desk`].
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use scimfleet_core::directory::Identity;
-use scimfleet_core::scim::resource::{Document, fold};
+use scimfleet_core::scim::resource::{Document, ENTERPRISE_URN, fold};
 use scimfleet_core::{ResourceId, ResourceKind};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, Row};
 
 use super::change::{Change, write_outbox};
 use super::desk::{Desk, Known, settle};
@@ -70,19 +70,25 @@ pub(crate) struct NewRow<'a> {
     kind: ResourceKind,
     external_id: Option<&'a str>,
     name_key: &'a str,
+    display_key: Option<String>,
+    manager_key: Option<String>,
     active: i64,
     service_account: i64,
     document: String,
+    source: &'a str,
 }
 
-const NEW_ROW: [Column; 7] = [
+const NEW_ROW: [Column; 10] = [
     Column::Text("id"),
     Column::Text("kind"),
     Column::Text("external_id"),
     Column::Text("name_key"),
+    Column::Text("display_key"),
+    Column::Text("manager_key"),
     Column::Int("active"),
     Column::Int("service_account"),
     Column::Text("document"),
+    Column::Text("source"),
 ];
 
 #[derive(Serialize)]
@@ -99,7 +105,8 @@ impl Store {
         let mut tx = self.begin().await?;
         Lock::Directory.take(&mut tx, self.dialect()).await?;
         let now = self.now_ms();
-        let mut outcomes = import_within(&mut tx, self.dialect(), source, &batch, now).await?;
+        let overlay = self.is_overlay(source);
+        let mut outcomes = import_within(&mut tx, self.dialect(), source, overlay, &batch, now).await?;
         self.keep_passwords(&mut tx, &batch, &mut outcomes, now).await?;
         tx.commit().await?;
         self.fire(Signal::Outbox).await?;
@@ -165,12 +172,14 @@ pub(crate) async fn delete_within(
     let rows = sqlx::query(sql).bind(json(ids)).bind(now).fetch_all(&mut *tx).await?;
     erase(tx, dialect, ids).await?;
     let mut changes = forget(tx, dialect, ids).await?;
+    let reports = reports_of(tx, dialect, ids).await?;
     let groups: Vec<&ResourceId> = changes.iter().map(Change::resource).collect();
     bump(tx, dialect, &groups, now).await?;
     for row in &rows {
         let id = crate::sql::word(row, "resources", "id")?;
         changes.push(Change::new(id, crate::sql::word(row, "resources", "kind")?, "deleted"));
     }
+    changes.extend(reports.into_iter().map(|id| Change::new(id, ResourceKind::User, "modified")));
     write_outbox(tx, dialect, &changes, now).await?;
     Ok(rows.len() as u64)
 }
@@ -200,12 +209,13 @@ pub(crate) async fn import_within(
     tx: &mut AnyConnection,
     dialect: Dialect,
     source: &str,
+    is_overlay: bool,
     batch: &[IncomingResource],
     now: i64,
 ) -> Result<Vec<Imported>, StoreError> {
     let rows = load(tx, dialect, batch).await?;
-    let (desk, mut outcomes) = settle(source, &rows, batch);
-    let changed_groups = write(tx, dialect, source, desk, now).await?;
+    let (desk, mut outcomes) = settle(source, is_overlay, &rows, batch);
+    let changed_groups = write(tx, dialect, desk, now).await?;
     // A group whose only change is its members was changed all the same.
     for outcome in &mut outcomes {
         if let Imported::Unchanged(id) = outcome
@@ -247,12 +257,11 @@ async fn load(
 async fn write(
     tx: &mut AnyConnection,
     dialect: Dialect,
-    source: &str,
     desk: Desk<'_>,
     now: i64,
 ) -> Result<HashSet<ResourceId>, StoreError> {
     let touched = desk.touched();
-    write_rows(tx, dialect, source, &touched, now).await?;
+    write_rows(tx, dialect, &touched, now).await?;
     let arrived: Vec<ResourceId> = touched.iter().map(|known| known.row.id.clone()).collect();
     let mut member_changes = set_members(tx, dialect, &desk.members).await?;
     let changed = member_changes.iter().map(|change| change.resource().clone()).collect();
@@ -275,13 +284,7 @@ impl<'a> Key<'a> {
     }
 }
 
-async fn write_rows(
-    tx: &mut AnyConnection,
-    dialect: Dialect,
-    source: &str,
-    touched: &[&Known],
-    now: i64,
-) -> Result<(), StoreError> {
+async fn write_rows(tx: &mut AnyConnection, dialect: Dialect, touched: &[&Known], now: i64) -> Result<(), StoreError> {
     if touched.is_empty() {
         return Ok(());
     }
@@ -295,47 +298,89 @@ async fn write_rows(
         sqlx::query(sql).bind(json(&existing)).execute(&mut *tx).await?;
     }
     let rows: Vec<NewRow<'_>> = touched.iter().filter_map(|known| NewRow::of(known)).collect();
-    put_rows(tx, dialect, source, &rows, now).await
+    put_rows(tx, dialect, &rows, now).await
 }
 
 /// Inserts rows, or puts them in the place of those with the same id, tombstones included.
 pub(crate) async fn put_rows(
     tx: &mut AnyConnection,
     dialect: Dialect,
-    source: &str,
     rows: &[NewRow<'_>],
     now: i64,
 ) -> Result<(), StoreError> {
     let batch = dialect.batch(1, &NEW_ROW);
     let sql = statement(format!(
-        "INSERT INTO resources (id, kind, external_id, name_key, active, service_account, document, source, \
+        "INSERT INTO resources (id, kind, external_id, name_key, display_key, manager_key, active, service_account, document, source, \
          generation, created_at, updated_at) \
-         SELECT b.id, b.kind, b.external_id, b.name_key, b.active, b.service_account, b.document, $2, 1, $3, $3 \
-         FROM {batch} WHERE true \
+         SELECT b.id, b.kind, b.external_id, b.name_key, b.display_key, b.manager_key, b.active, b.service_account, \
+         b.document, b.source, 1, $2, $2 FROM {batch} WHERE true \
          ON CONFLICT (id) DO UPDATE SET external_id = excluded.external_id, name_key = excluded.name_key, \
-         active = excluded.active, service_account = excluded.service_account, document = excluded.document, \
+         display_key = excluded.display_key, manager_key = excluded.manager_key, active = excluded.active, service_account = excluded.service_account, document = excluded.document, \
          source = excluded.source, generation = resources.generation + 1, updated_at = excluded.updated_at, \
          deleted_at = NULL"
     ));
-    sqlx::query(sql).bind(json(rows)).bind(source).bind(now).execute(tx).await?;
+    sqlx::query(sql).bind(json(rows)).bind(now).execute(tx).await?;
     Ok(())
 }
 
 impl<'a> NewRow<'a> {
     fn of(known: &'a Known) -> Option<Self> {
         let identity = known.identity.as_ref()?;
-        Some(Self::new(&known.row.id, known.row.kind, identity, &known.row.document))
+        Some(Self::new(&known.row.id, known.row.kind, &known.row.source, identity, &known.row.document))
     }
 
-    pub(crate) fn new(id: &'a ResourceId, kind: ResourceKind, identity: &'a Identity, document: &Document) -> Self {
+    pub(crate) fn new(
+        id: &'a ResourceId,
+        kind: ResourceKind,
+        source: &'a str,
+        identity: &'a Identity,
+        document: &Document,
+    ) -> Self {
         Self {
             id,
             kind,
             external_id: identity.external_id.as_deref(),
             name_key: &identity.name_key,
+            display_key: key_of(document.get("displayName")).filter(|_| kind == ResourceKind::User),
+            manager_key: manager_of(document),
             active: i64::from(identity.active),
             service_account: i64::from(identity.service_account),
             document: json(document),
+            source,
         }
     }
+}
+
+/// What a text is looked up by, without regard to case.
+fn key_of(value: Option<&Value>) -> Option<String> {
+    value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(fold)
+}
+
+/// Whom a user names as manager: by externalId, userName or id.
+fn manager_of(document: &Document) -> Option<String> {
+    key_of(document.get(ENTERPRISE_URN)?.get("manager")?.get("value"))
+}
+
+/// Those who report to these users, whatever they name them by; one more than that harms nobody.
+async fn reports_of(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    managers: &[ResourceId],
+) -> Result<Vec<ResourceId>, StoreError> {
+    let texts = dialect.texts(1);
+    let sql = statement(format!(
+        "SELECT r.id AS id, r.external_id AS external_id, r.name_key AS name_key FROM {texts} \
+         JOIN resources r ON r.id = b.id WHERE r.kind = 'user'"
+    ));
+    let mut keys = BTreeSet::new();
+    for row in &sqlx::query(sql).bind(json(managers)).fetch_all(&mut *tx).await? {
+        keys.insert(fold(row.try_get("id")?));
+        keys.insert(row.try_get("name_key")?);
+        keys.extend(row.try_get::<Option<String>, _>("external_id")?.map(|text| fold(&text)));
+    }
+    let sql = statement(format!(
+        "SELECT DISTINCT r.id AS id FROM {texts} JOIN resources r ON r.manager_key = b.id WHERE r.deleted_at IS NULL"
+    ));
+    let rows = sqlx::query(sql).bind(json(&keys)).fetch_all(tx).await?;
+    rows.iter().map(|row| crate::sql::word(row, "resources", "id")).collect()
 }

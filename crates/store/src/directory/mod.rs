@@ -9,4 +9,5 @@ pub(crate) mod membership;
 pub(crate) mod read;
 pub(crate) mod reference;
 pub(crate) mod search;
+pub(crate) mod tombstone;
 pub(crate) mod write;

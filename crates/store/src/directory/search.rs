@@ -54,6 +54,10 @@ pub enum Condition {
     Name(Compare, String),
     /// userName or displayName begins so, without regard to case.
     NameBegins(String),
+    /// A user's displayName, without regard to case.
+    Display(Compare, String),
+    /// A user's displayName begins so, without regard to case.
+    DisplayBegins(String),
     /// Whether it is active.
     Active(bool),
     /// When it was created, in milliseconds since 1970.
@@ -181,7 +185,9 @@ impl Where {
             Condition::ExternalId(id) => self.text("r.external_id", Compare::Equal, id),
             Condition::HasExternalId => self.sql.push_str("r.external_id IS NOT NULL"),
             Condition::Name(compare, name) => self.text("r.name_key", *compare, &fold(name)),
-            Condition::NameBegins(name) => self.begins(&fold(name)),
+            Condition::NameBegins(name) => self.begins("r.name_key", &fold(name)),
+            Condition::Display(compare, name) => self.text("r.display_key", *compare, &fold(name)),
+            Condition::DisplayBegins(name) => self.begins("r.display_key", &fold(name)),
             Condition::Active(active) => self.compare("r.active", Compare::Equal, Bind::Int(i64::from(*active))),
             Condition::Created(compare, at) => self.compare("r.created_at", *compare, Bind::Int(*at)),
             Condition::Updated(compare, at) => self.compare("r.updated_at", *compare, Bind::Int(*at)),
@@ -203,12 +209,12 @@ impl Where {
     }
 
     /// A range, since an index by bytes knows no prefixes.
-    fn begins(&mut self, prefix: &str) {
+    fn begins(&mut self, column: &str, prefix: &str) {
         if prefix.contains('\0') {
             return self.sql.push_str("1 = 0");
         }
-        self.compare("(r.name_key", Compare::AtLeast, Bind::Text(prefix.to_owned()));
-        self.compare(" AND r.name_key", Compare::Less, Bind::Text(format!("{prefix}\u{10ffff}")));
+        self.compare(&format!("({column}"), Compare::AtLeast, Bind::Text(prefix.to_owned()));
+        self.compare(&format!(" AND {column}"), Compare::Less, Bind::Text(format!("{prefix}\u{10ffff}")));
         self.sql.push(')');
     }
 

@@ -138,7 +138,7 @@ impl Store {
         edit: impl FnOnce(&ResourceRow) -> Result<Edit, E> + Send,
     ) -> Result<ResourceRow, WriteError<E>> {
         let mut write = self.write().await?;
-        let before = write.owned(source, kind, id).await?;
+        let before = write.owned(self, source, kind, id).await?;
         let edit = edit(&before).map_err(WriteError::Edit)?;
         let now = self.now_ms();
         write.edit_members(id, edit.members).await?;
@@ -166,7 +166,10 @@ impl Store {
         check: impl FnOnce(&ResourceRow) -> Result<(), E> + Send,
     ) -> Result<(), WriteError<E>> {
         let mut write = self.write().await?;
-        let before = write.owned(source, kind, id).await?;
+        let before = write.owned(self, source, kind, id).await?;
+        if before.source != source && before.source != OPEN_SOURCE {
+            return Err(WriteError::Foreign { owner: before.source });
+        }
         check(&before).map_err(WriteError::Edit)?;
         let mut tx = write.tx;
         delete_within(&mut tx, write.dialect, std::slice::from_ref(id), self.now_ms()).await?;
@@ -214,6 +217,7 @@ impl Write {
     /// The live resource, if this source may change it.
     async fn owned<E>(
         &mut self,
+        store: &Store,
         source: &str,
         kind: ResourceKind,
         id: &ResourceId,
@@ -224,7 +228,7 @@ impl Write {
         let query = sqlx::query(sql).bind(id.as_str()).bind(kind.as_str());
         let row = query.fetch_optional(&mut *self.tx).await.map_err(StoreError::from)?;
         let row = resource_row(&row.ok_or(WriteError::NotFound)?)?;
-        if row.source != source && row.source != OPEN_SOURCE {
+        if row.source != source && row.source != OPEN_SOURCE && !store.is_overlay(source) {
             return Err(WriteError::Foreign { owner: row.source });
         }
         Ok(row)
@@ -276,7 +280,7 @@ impl Write {
         now: i64,
     ) -> Result<(), StoreError> {
         self.arrived = true;
-        put_rows(&mut self.tx, self.dialect, source, &[NewRow::new(id, kind, identity, document)], now).await
+        put_rows(&mut self.tx, self.dialect, &[NewRow::new(id, kind, source, identity, document)], now).await
     }
 
     /// Returns whether a provider is to be sent it.

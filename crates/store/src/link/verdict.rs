@@ -122,15 +122,15 @@ impl Store {
         let now = self.now_ms();
         let mut tx = self.begin().await?;
         let sql = statement(format!(
-            "INSERT INTO links ({INSERTED}) SELECT $1, r.id, r.kind, {FRESH} FROM resources r \
+            "INSERT INTO links ({INSERTED}) SELECT $1, r.id, r.kind, 1 - r.active, {FRESH} FROM resources r \
              WHERE r.deleted_at IS NULL AND NOT EXISTS \
              (SELECT 1 FROM links l WHERE l.provider_id = $1 AND l.resource_id = r.id) \
              ON CONFLICT (provider_id, resource_id) DO NOTHING"
         ));
         sqlx::query(sql).bind(provider.to_string()).bind(now).execute(&mut *tx).await?;
         let sql = statement(format!(
-            "UPDATE links SET wanted = 'yes', state = 'pending', park_reason = NULL, held_by = NULL, {MARKED} \
-             WHERE provider_id = $1 AND (wanted <> 'yes' \
+            "UPDATE links SET wanted = 'yes', leaving = {INACTIVE}, state = 'pending', park_reason = NULL, \
+             held_by = NULL, {MARKED} WHERE provider_id = $1 AND (wanted <> 'yes' \
              OR (park_reason = 'invalid' AND last_error LIKE '{UNJUDGED}%')) AND resource_id IN \
              (SELECT id FROM resources WHERE deleted_at IS NULL)"
         ));
@@ -187,9 +187,13 @@ struct Unjudged<'a> {
 }
 
 /// Columns of a fresh link; `$2` is the time.
-const INSERTED: &str = "provider_id, resource_id, kind, wanted, state, synced_generation, dirty, marked, marked_at, \
+const INSERTED: &str = "provider_id, resource_id, kind, leaving, wanted, state, synced_generation, dirty, marked, marked_at, \
      attempts, due_at, lease_until, fencing, created_at, updated_at";
 const FRESH: &str = "'yes', 'pending', 0, 1, 1, $2, 0, 0, 0, 0, $2, $2";
+
+/// Whether a link's object is inactive: then it is to lose its access, too (R8).
+const INACTIVE: &str =
+    "CASE WHEN EXISTS (SELECT 1 FROM resources r WHERE r.id = links.resource_id AND r.active = 0) THEN 1 ELSE 0 END";
 
 /// Owed at once and with fresh attempts; `$2` is the time. Nothing in a queue speaks of what was clean.
 const MARKED: &str = "dirty = 1, marked = links.marked + 1, marked_at = $2, due_at = 0, attempts = 0, \
@@ -197,7 +201,7 @@ const MARKED: &str = "dirty = 1, marked = links.marked + 1, marked_at = $2, due_
 
 async fn mark_deleted(tx: &mut AnyConnection, provider: ProviderId, now: i64) -> Result<(), StoreError> {
     let sql = statement(format!(
-        "UPDATE links SET wanted = 'deleted', state = 'leaving', park_reason = NULL, held_by = NULL, {MARKED} \
+        "UPDATE links SET wanted = 'deleted', leaving = 1, state = 'leaving', park_reason = NULL, held_by = NULL, {MARKED} \
          WHERE provider_id = $1 AND wanted <> 'deleted' AND state <> 'gone' AND resource_id IN \
          (SELECT id FROM resources WHERE deleted_at IS NOT NULL)"
     ));
@@ -215,13 +219,14 @@ pub(crate) async fn apply(
     let columns = [Column::Text("resource_id"), Column::Text("kind"), Column::Text("wanted"), Column::Int("changed")];
     let batch = dialect.batch(3, &columns);
     let sql = statement(format!(
-        "INSERT INTO links ({INSERTED}) SELECT $1, b.resource_id, b.kind, {FRESH} FROM {batch} \
-         WHERE b.wanted = 'yes' ON CONFLICT (provider_id, resource_id) DO NOTHING"
+        "INSERT INTO links ({INSERTED}) SELECT $1, b.resource_id, b.kind, 1 - r.active, {FRESH} FROM {batch} \
+         JOIN resources r ON r.id = b.resource_id WHERE b.wanted = 'yes' ON CONFLICT (provider_id, resource_id) DO NOTHING"
     ));
     let text = json(verdicts);
     sqlx::query(sql).bind(provider.to_string()).bind(now).bind(text.as_str()).execute(&mut *tx).await?;
     let sql = statement(format!(
-        "UPDATE links SET wanted = b.wanted, held_by = NULL, {MARKED}, \
+        "UPDATE links SET wanted = b.wanted, leaving = CASE WHEN b.wanted <> 'yes' THEN 1 ELSE {INACTIVE} END, \
+         held_by = NULL, {MARKED}, \
          state = CASE WHEN links.wanted = b.wanted AND links.state <> 'parked' THEN links.state \
          WHEN b.wanted = 'yes' THEN 'pending' ELSE 'leaving' END, park_reason = NULL \
          FROM {batch} WHERE links.provider_id = $1 AND links.resource_id = b.resource_id \

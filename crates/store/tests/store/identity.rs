@@ -196,6 +196,32 @@ on_both! {
         other.close().await;
     }
 
+    async fn an_overlay_changes_what_stays_somebody_elses(db: &Database) {
+        db.import_from("import:hr", &[r#"{"userName":"anna","externalId":"1","title":"Dr"}"#]).await;
+        let line = r#"{"userName":"anna","externalId":"1","nickName":"An"}"#;
+        assert!(words(&db.import_from("import:payroll", &[line]).await)[0].contains("belongs to the source `import:hr`"));
+        let store = db.other().await.with_overlays(vec!["import:payroll".to_owned(), "scim:okta".to_owned()]);
+        let outcomes = store.import("import:payroll", vec![crate::support::incoming(line)]).await.unwrap();
+        assert_eq!(words(&outcomes), ["updated"]);
+        let anna = db.id("anna").await;
+        let row = || async { db.store.resources(std::slice::from_ref(&anna)).await.unwrap().remove(0) };
+        assert_eq!((row().await.source.as_str(), row().await.document["title"].as_str()), ("import:hr", Some("Dr")));
+        let edit = |before: &scimfleet_store::ResourceRow| {
+            let mut document = before.document.clone();
+            document.insert("title".to_owned(), "Prof".into());
+            Ok::<_, ()>(scimfleet_store::Edit { document: Some(document), ..Default::default() })
+        };
+        store.modify_resource("scim:okta", ResourceKind::User, &anna, edit).await.unwrap();
+        assert_eq!((row().await.source.as_str(), row().await.document["title"].as_str()), ("import:hr", Some("Prof")));
+        let refused = store.delete_resource::<()>("scim:okta", ResourceKind::User, &anna, |_| Ok(())).await;
+        assert!(matches!(refused, Err(scimfleet_store::WriteError::Foreign { .. })), "{refused:?}");
+        let new = r#"{"userName":"new","externalId":"2"}"#;
+        store.import("import:payroll", vec![crate::support::incoming(new)]).await.unwrap();
+        let new = db.id("new").await;
+        assert_eq!(db.store.resources(&[new]).await.unwrap()[0].source, "import:payroll", "what it brings is its own");
+        store.close().await;
+    }
+
     async fn lists_are_in_the_order_of_bytes(db: &Database) {
         let ids = ["b", "B", "a", "A", "_", "~", "a-b", "aB", "1"];
         let lines: Vec<String> = ids.iter().map(|id| format!(r#"{{"id":"{id}","userName":"user{}"}}"#, hex(id))).collect();

@@ -16,5 +16,6 @@ mod records;
 mod remote;
 mod runs;
 mod secrets;
+mod tombstones;
 mod verdicts;
 mod waits;

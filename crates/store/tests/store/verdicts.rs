@@ -85,7 +85,8 @@ on_both! {
         db.import(&[r#"{"displayName":"G"}"#, r#"{"userName":"d","externalId":"d","active":false}"#]).await;
         db.store.want_everything(provider).await.unwrap();
         let ids = db.ids(&["a", "b", "c", "d"]).await;
-        db.store.apply_verdicts(provider, &[verdict(&ids[2], Wanted::OutOfScope, false)]).await.unwrap();
+        let verdicts = [verdict(&ids[2], Wanted::OutOfScope, false), verdict(&ids[3], Wanted::Yes, true)];
+        db.store.apply_verdicts(provider, &verdicts).await.unwrap();
         let owed = db.store.owed(provider, None, 100).await.unwrap();
         let leaving: Vec<bool> = owed.iter().map(|owed| owed.leaving).collect();
         assert_eq!(leaving, [true, true, false, false, false]);
