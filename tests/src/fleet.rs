@@ -96,6 +96,13 @@ impl Fleet {
         Self { folder, environment }
     }
 
+    /// The same with more environment; what is said last counts.
+    #[must_use]
+    pub fn with<'a>(mut self, environment: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        self.environment.extend(environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        self
+    }
+
     /// The folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -165,6 +172,22 @@ impl Fleet {
             Ok(child) => Role { child },
             Err(error) => panic!("{}: {error}", binary().display()),
         }
+    }
+
+    /// Starts a role whose console listens, and waits until it does. Returns the base URL of its SCIM endpoint.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start_console(&self, role: &str) -> (Role, String) {
+        let port = crate::process::free_port();
+        let mut command = self.command(&[role]);
+        command.env("SCIMFLEET_CONSOLE_LISTEN", format!("127.0.0.1:{port}"));
+        let role = match command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
+            Ok(child) => Role { child },
+            Err(error) => panic!("{}: {error}", binary().display()),
+        };
+        crate::process::until_it_listens(port, "the console");
+        (role, format!("http://127.0.0.1:{port}/scim/v2"))
     }
 
     /// Applies a fleet file with this text.

@@ -61,11 +61,7 @@ impl Interop {
             Err(error) => panic!("{}: {error}", file.display()),
         };
         let server = Self { child, base_url: format!("http://127.0.0.1:{port}{path}"), token };
-        let deadline = Instant::now() + UP_WITHIN;
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < deadline, "{script} did not come up; run tests/services/install.sh interop");
-            pause();
-        }
+        until_it_listens(port, &format!("{script} (see tests/services/install.sh interop)"));
         server
     }
 }
@@ -76,6 +72,24 @@ impl Drop for Interop {
         if self.child.kill().is_ok() && self.child.wait().is_err() {
             eprintln!("a third-party server could not be reaped");
         }
+    }
+}
+
+/// A word that no other story of this machine has.
+pub(crate) fn unique() -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    format!("{}_{}", std::process::id(), since.as_nanos())
+}
+
+/// Waits for a port on loopback.
+///
+/// # Panics
+/// When nobody listens there in time.
+pub(crate) fn until_it_listens(port: u16, who: &str) {
+    let deadline = Instant::now() + UP_WITHIN;
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < deadline, "{who} did not come up");
+        pause();
     }
 }
 
