@@ -96,13 +96,6 @@ impl Fleet {
         Self { folder, environment }
     }
 
-    /// The same with more environment; what is said last counts.
-    #[must_use]
-    pub fn with<'a>(mut self, environment: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        self.environment.extend(environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
-        self
-    }
-
     /// The folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -59,7 +59,8 @@ fn test_suites_find_no_mistake_on_sqlite() {
 #[test]
 fn test_suites_find_no_mistake_on_postgresql() {
     let database = Postgres::create();
-    the_suites_are_content(Fleet::embedded().with(database.environment()));
+    let [(store, url), (key, secret)] = database.environment();
+    the_suites_are_content(Fleet::embedded().with(store, url).with(key, secret));
 }
 
 #[test]

@@ -13,6 +13,8 @@ import urllib.request
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ["SCIMFLEET_BIN"]
 PREFIX = os.environ["SCIMFLEET_QUEUE_PREFIX"]
+# django-scim2 passes over members in a POST and knows no value paths; its operators say so.
+MORE = {"django-scim2": '[provider.override]\nmembers_in_create = false\nmember_removal = "value-list"\n'}
 CORE = "urn:ietf:params:scim:schemas:core:2.0"
 WITHIN_SECONDS = 60
 children = []
@@ -167,7 +169,8 @@ def main():
         for one in providers:
             out.write(f'[[provider]]\nname = "{one.name}"\nbase_url = "{one.base}"\nschedule = "off"\n'
                       f'auth = {{ kind = "bearer", token = {{ value = "{one.token}" }} }}\n'
-                      f'guard = {{ share = "100%", cap = 500, at_least = 100 }}\n')
+                      f'guard = {{ share = "100%", cap = 500, at_least = 100 }}\n'
+                      f'{MORE.get(one.name, "")}')
     scimfleet("apply", "fleet.toml")
     token = scimfleet("token", "create", "--scope", "directory", "--name", "hr")["token"]
     directory = Scim("scimfleet", os.environ["SCIMFLEET_CLUSTER_CONSOLE"].rstrip("/") + "/scim/v2", token)
