@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """Reads a SCIM server back and compares it with directory files; knows nothing of Scimfleet.
 
-usage: compare.py BASE_URL TOKEN FILE.jsonl... [--gone EXTERNAL_ID]... [--no-manager]
+usage: compare.py BASE_URL TOKEN FILE.jsonl... [--gone EXTERNAL_ID]... [--no-manager] [--lacks NAME,NAME] [--one-by-one]
+
+--lacks: attributes that the server does not keep. --one-by-one: everybody is asked for by filter, for a server whose
+listings cannot be trusted.
 
 The files are applied in their order: absent keeps, null clears, objects merge, `members` replaces. A user who is
 inactive and was never active has no account. Exit 1 with every difference when the server holds something else.
 """
 import json
 import sys
+import urllib.parse
 import urllib.request
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -40,12 +44,24 @@ def expected(files, gone):
     return {key: user for key, user in users.items() if user["_seen_active"]}, groups
 
 
+def ask(base, token, query):
+    request = urllib.request.Request(f"{base}/{query}", headers={"Authorization": f"Bearer {token}"})
+    return json.load(urllib.request.urlopen(request, timeout=60))
+
+
+def one_by_one(base, token, endpoint, identities):
+    found = {}
+    for identity in identities:
+        query = urllib.parse.urlencode({"filter": f'externalId eq "{identity}"'})
+        for resource in ask(base, token, f"{endpoint}?{query}").get("Resources", []):
+            found[str(resource["id"])] = resource
+    return found
+
+
 def listing(base, token, endpoint):
     found, start = {}, 1
     while True:
-        request = urllib.request.Request(
-            f"{base}/{endpoint}?startIndex={start}&count=100", headers={"Authorization": f"Bearer {token}"})
-        page = json.load(urllib.request.urlopen(request, timeout=60))
+        page = ask(base, token, f"{endpoint}?startIndex={start}&count=100")
         resources = page.get("Resources", [])
         before = len(found)
         found.update({str(resource["id"]): resource for resource in resources})
@@ -58,7 +74,7 @@ def plain(value):
     return value if value not in ("", [], {}) else None
 
 
-def differences_of_user(want, have, ids, with_manager):
+def differences_of_user(want, have, ids, with_manager, lacks):
     def pick(document, *path):
         for step in path:
             document = (document or {}).get(step)
@@ -66,12 +82,17 @@ def differences_of_user(want, have, ids, with_manager):
 
     for path in (("userName",), ("displayName",), ("title",), ("name", "givenName"), ("name", "familyName"),
                  (ENTERPRISE, "department")):
-        if pick(want, *path) != pick(have, *path):
+        if path[-1] not in lacks and pick(want, *path) != pick(have, *path):
             yield f"{'.'.join(path)}: {pick(have, *path)!r} instead of {pick(want, *path)!r}"
     if want.get("active", True) != have.get("active", True):
         yield f"active: {have.get('active')!r}"
+    phones = [sorted(phone["value"] for phone in document.get("phoneNumbers") or []) for document in (want, have)]
+    if "phoneNumbers" not in lacks and phones[0] != phones[1]:
+        yield f"phoneNumbers: {phones[1]} instead of {phones[0]}"
     mails = [sorted(mail["value"] for mail in document.get("emails") or []) for document in (want, have)]
-    if mails[0] != mails[1]:
+    if "secondary-emails" in lacks:
+        mails = [[mail["value"] for mail in document.get("emails") or [] if mail.get("primary")] for document in (want, have)]
+    if "emails" not in lacks and mails[0] != mails[1]:
         yield f"emails: {mails[1]} instead of {mails[0]}"
     wanted_manager = pick(want, ENTERPRISE, "manager", "value")
     # Whose manager has left still names that one in the directory; what the server then holds proves nothing.
@@ -83,11 +104,17 @@ def differences_of_user(want, have, ids, with_manager):
 
 def main(arguments):
     gone = [arguments[i + 1] for i, word in enumerate(arguments) if word == "--gone"]
-    skip = {i + 1 for i, word in enumerate(arguments) if word == "--gone"}
+    lacks = {name for i, word in enumerate(arguments) if word == "--lacks" for name in arguments[i + 1].split(",")}
+    skip = {i + 1 for i, word in enumerate(arguments) if word in ("--gone", "--lacks")}
     plain_words = [word for i, word in enumerate(arguments) if not word.startswith("--") and i not in skip]
     base, token, *files = plain_words
     users, groups = expected(files, gone)
-    there = {"user": listing(base, token, "Users"), "group": listing(base, token, "Groups")}
+    with_manager = "--no-manager" not in arguments and "manager" not in lacks
+    if "--one-by-one" in arguments:
+        there = {"user": one_by_one(base, token, "Users", [*users, *gone]),
+                 "group": one_by_one(base, token, "Groups", [*groups, *gone])}
+    else:
+        there = {"user": listing(base, token, "Users"), "group": listing(base, token, "Groups")}
     wrong = []
     by_identity = {}
     for kind, wanted in (("user", users), ("group", groups)):
@@ -103,7 +130,7 @@ def main(arguments):
         if identity not in by_identity:
             wrong.append(f"user {identity} is missing")
             continue
-        for text in differences_of_user(want, by_identity[identity][1], ids, "--no-manager" not in arguments):
+        for text in differences_of_user(want, by_identity[identity][1], ids, with_manager, lacks):
             wrong.append(f"user {identity}: {text}")
     for identity, want in groups.items():
         if identity not in by_identity:

@@ -75,6 +75,10 @@ pub struct ProviderSettings {
     /// Certificates.
     #[serde(default)]
     pub tls: Tls,
+    /// Headers that go with every request. They are no place for secrets: they are stored and shown as
+    /// they are written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
 }
 
 fn auto() -> String {
@@ -119,6 +123,7 @@ impl ProviderSettings {
             passwords: false,
             dry_run: false,
             tls: Tls::default(),
+            headers: BTreeMap::new(),
         }
     }
 }
@@ -349,16 +354,27 @@ pub struct Tls {
     /// A PEM file with further authorities.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<String>,
+    /// A PEM file with our certificate, for a provider that asks for one; with `client_key_file`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_cert_file: Option<String>,
+    /// A PEM file with its key. It is read where requests are made, and never stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_key_file: Option<String>,
 }
 
 impl Default for Tls {
     fn default() -> Self {
-        Self { verify: true, ca_file: None }
+        Self { verify: true, ca_file: None, client_cert_file: None, client_key_file: None }
     }
 }
 
-/// A rate as operators write it: `25/s`, `600/m`, `1000/h`.
+/// A rate as operators write it: `25/s`, `600/m`, `1000/h`; with `+20` after it, that many may come at once
+/// after a quiet time.
 pub fn parse_rate(text: &str) -> Option<crate::ports::Rate> {
+    let (text, own_burst) = match text.split_once('+') {
+        Some((text, burst)) => (text, Some(burst.trim().parse::<u32>().ok().filter(|burst| *burst > 0)?)),
+        None => (text, None),
+    };
     let (count, unit) = text.split_once('/')?;
     let requests: u32 = count.trim().parse().ok().filter(|count| *count > 0)?;
     let seconds = match unit.trim() {
@@ -372,7 +388,7 @@ pub fn parse_rate(text: &str) -> Option<crate::ports::Rate> {
     Some(crate::ports::Rate {
         requests,
         per: std::time::Duration::from_secs(seconds),
-        burst: u32::try_from(burst).unwrap_or(requests),
+        burst: own_burst.unwrap_or_else(|| u32::try_from(burst).unwrap_or(requests)),
     })
 }
 
@@ -421,7 +437,8 @@ mod tests {
         let minute = parse_rate("600/m").unwrap();
         assert_eq!((minute.requests, minute.per.as_secs(), minute.burst), (600, 60, 10));
         assert_eq!(parse_rate("1/h").unwrap().burst, 1);
-        for bad in ["", "25", "0/s", "x/s", "5/d"] {
+        assert_eq!(parse_rate("900/h+100").unwrap().burst, 100);
+        for bad in ["", "25", "0/s", "x/s", "5/d", "5/s+", "5/s+0", "5/s+x"] {
             assert!(parse_rate(bad).is_none(), "{bad}");
         }
     }

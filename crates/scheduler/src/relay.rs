@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use scimfleet_core::profile::{self, NestedGroups};
 use scimfleet_core::{ResourceId, ResourceKind};
 use scimfleet_store::{OutboxRow, ProviderRow, ResourceRow, Verdict, Wanted};
 
@@ -71,6 +72,14 @@ impl Scheduler {
                 });
             }
         }
+        for group in self.flattened_above(provider, concerned).await? {
+            verdicts.push(Verdict {
+                resource_id: group,
+                kind: ResourceKind::Group,
+                wanted: Wanted::Yes,
+                changed: true,
+            });
+        }
         // One row per object: a statement must not meet the same link twice.
         let mut single = BTreeMap::new();
         for verdict in verdicts {
@@ -80,6 +89,25 @@ impl Scheduler {
                 .or_insert(verdict);
         }
         Ok(single.into_values().collect())
+    }
+}
+
+impl Scheduler {
+    /// Where groups are flattened, a change inside a group is one of every group that holds it.
+    async fn flattened_above(
+        &self,
+        provider: &ProviderRow,
+        concerned: &Concerned,
+    ) -> Result<Vec<ResourceId>, SchedulerError> {
+        let groups: Vec<ResourceId> =
+            concerned.changed.iter().filter(|row| row.kind == ResourceKind::Group).map(|row| row.id.clone()).collect();
+        let profile = profile::of(&provider.settings, provider.announced.as_ref(), &provider.remembered);
+        let flattens = profile.is_ok_and(|known| known.profile.nested_groups == NestedGroups::Flatten);
+        if groups.is_empty() || !flattens {
+            return Ok(Vec::new());
+        }
+        let above = self.store.groups_above(provider.id, &groups).await?;
+        Ok(above.into_iter().filter(|group| !groups.contains(group)).collect())
     }
 }
 

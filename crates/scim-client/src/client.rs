@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use reqwest::Method;
+use scimfleet_core::plan::spoken;
 use scimfleet_core::profile::Profile;
 use scimfleet_core::scim::message::{ListResponse, PATCH_OP_URN, PatchOperation};
 use scimfleet_core::scim::path::member;
@@ -59,7 +60,7 @@ impl fmt::Debug for ScimClient {
 struct PatchRequest<'a> {
     schemas: [&'static str; 1],
     #[serde(rename = "Operations")]
-    operations: &'a [PatchOperation],
+    operations: &'a [Value],
 }
 
 impl ScimClient {
@@ -106,7 +107,13 @@ impl ScimClient {
         context: &RequestContext,
     ) -> Result<Answer, ScimError> {
         let mut request = self.about(Method::PUT, kind, id, context)?;
-        self.attach(&mut request, document)?;
+        if self.profile.put_with_id {
+            let mut document = document.clone();
+            document.insert("id".to_owned(), Value::from(id.as_str()));
+            self.attach(&mut request, &document)?;
+        } else {
+            self.attach(&mut request, document)?;
+        }
         request.if_match = if_match;
         request.secrets = secrets_in(document);
         self.write(kind, request).await
@@ -122,7 +129,8 @@ impl ScimClient {
         context: &RequestContext,
     ) -> Result<Answer, ScimError> {
         let mut request = self.about(Method::PATCH, kind, id, context)?;
-        self.attach(&mut request, &PatchRequest { schemas: [PATCH_OP_URN], operations })?;
+        let operations_spoken = spoken(operations, &self.profile);
+        self.attach(&mut request, &PatchRequest { schemas: [PATCH_OP_URN], operations: &operations_spoken })?;
         request.if_match = if_match;
         request.secrets = secrets_in_operations(operations);
         self.write(kind, request).await

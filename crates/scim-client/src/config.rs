@@ -1,9 +1,12 @@
 //! What a client must be told before it can speak to a provider, and the limits that it keeps.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use scimfleet_core::ProviderName;
 use scimfleet_core::profile::Profile;
+use secrecy::SecretSlice;
 use url::Url;
 
 use crate::authorization::Authorization;
@@ -16,11 +19,13 @@ pub struct TlsOptions {
     pub verify: bool,
     /// Further certificate authorities, as PEM.
     pub ca_pem: Option<Vec<u8>>,
+    /// Our certificate with its key, as PEM, for providers that ask for one.
+    pub identity_pem: Option<SecretSlice<u8>>,
 }
 
 impl Default for TlsOptions {
     fn default() -> Self {
-        Self { verify: true, ca_pem: None }
+        Self { verify: true, ca_pem: None, identity_pem: None }
     }
 }
 
@@ -76,7 +81,7 @@ impl Default for Limits {
 }
 
 /// Everything about one provider that its client needs.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ClientConfig {
     /// The operator's name for it; the label of metrics and errors.
     pub provider: ProviderName,
@@ -86,12 +91,27 @@ pub struct ClientConfig {
     pub authorization: Authorization,
     /// What the provider can do; see [`crate::Discovery::layer`].
     pub profile: Profile,
+    /// Headers that go with every request, besides those that a request needs. Some hold keys: they are
+    /// shown nowhere.
+    pub headers: BTreeMap<String, String>,
     /// Which addresses may be called.
     pub egress: Egress,
     /// Certificates.
     pub tls: TlsOptions,
     /// What one exchange may cost.
     pub limits: Limits,
+}
+
+impl fmt::Debug for ClientConfig {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.headers.keys().collect();
+        out.debug_struct("ClientConfig")
+            .field("provider", &self.provider)
+            .field("base_url", &self.base_url.as_str())
+            .field("authorization", &self.authorization)
+            .field("headers", &names)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A configuration with which no request can be made.
@@ -146,6 +166,14 @@ pub enum ConfigError {
         provider: ProviderName,
         /// `content_type` or `accept`.
         key: &'static str,
+    },
+    /// A header that cannot be sent, or that a request needs for itself.
+    #[error("header `{name}` of `{provider}` cannot be set; leave it out, or mend its name and value")]
+    Header {
+        /// The provider.
+        provider: ProviderName,
+        /// Its name; never its value.
+        name: String,
     },
     /// The certificate authorities, or TLS as a whole.
     #[error("TLS for `{provider}`: {reason}")]

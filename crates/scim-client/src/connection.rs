@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, redirect};
 use url::Url;
 
@@ -47,7 +47,7 @@ pub(crate) fn http_client(config: &ClientConfig) -> Result<Client, ConfigError> 
     let (limits, tls) = (&config.limits, &config.tls);
     let broken = |reason: String| ConfigError::Tls { provider: config.provider.clone(), reason };
     let mut builder = Client::builder()
-        .user_agent(USER_AGENT)
+        .user_agent(user_agent(config)?)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .dns_resolver(FilteringResolver::new(config.egress.clone()))
@@ -59,6 +59,14 @@ pub(crate) fn http_client(config: &ClientConfig) -> Result<Client, ConfigError> 
     if let Some(proxy) = &config.egress.proxy {
         builder = builder.proxy(reqwest::Proxy::all(proxy.clone()).map_err(|error| broken(words_of(&error)))?);
     }
+    if let Some(pem) = &tls.identity_pem {
+        use secrecy::ExposeSecret;
+        // The library's own words could repeat lines of the key.
+        let identity = reqwest::Identity::from_pem(pem.expose_secret()).map_err(|_| {
+            broken("the client certificate and its key are no PEM that can be used together".to_owned())
+        })?;
+        builder = builder.identity(identity);
+    }
     if let Some(pem) = &tls.ca_pem {
         let authorities = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| broken(words_of(&error)))?;
         builder = builder.tls_certs_merge(authorities);
@@ -67,6 +75,39 @@ pub(crate) fn http_client(config: &ClientConfig) -> Result<Client, ConfigError> 
         builder = builder.tls_certs_only([]);
     }
     builder.build().map_err(|error| broken(words_of(&error)))
+}
+
+fn user_agent(config: &ClientConfig) -> Result<HeaderValue, ConfigError> {
+    let own = config.profile.user_agent.trim();
+    HeaderValue::from_str(if own.is_empty() { USER_AGENT } else { own })
+        .map_err(|_| ConfigError::Header { provider: config.provider.clone(), name: "user_agent".to_owned() })
+}
+
+/// Headers that the operator adds to every request; none may take the place of one that a request needs.
+pub(crate) fn extra_headers(config: &ClientConfig) -> Result<HeaderMap, ConfigError> {
+    const OURS: [&str; 9] = [
+        "authorization",
+        "accept",
+        "content-type",
+        "content-length",
+        "host",
+        "connection",
+        "transfer-encoding",
+        "if-match",
+        "traceparent",
+    ];
+    let mut headers = HeaderMap::with_capacity(config.headers.len() + 8);
+    for (name, value) in &config.headers {
+        let wrong = || ConfigError::Header { provider: config.provider.clone(), name: name.clone() };
+        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| wrong())?;
+        if OURS.contains(&key.as_str()) {
+            return Err(wrong());
+        }
+        value.set_sensitive(true);
+        headers.insert(key, value);
+    }
+    Ok(headers)
 }
 
 fn needs_tls(config: &ClientConfig) -> bool {

@@ -72,8 +72,11 @@ impl ScimClient {
         found: &mut Discovery,
         context: &RequestContext,
     ) -> Result<Option<ServiceProviderConfig>, ScimError> {
+        let own = self.profile().config_path.as_str();
         // Salesforce has it in the plural.
-        for path in ["/ServiceProviderConfig", "/ServiceProviderConfigs"] {
+        let usual = ["/ServiceProviderConfig", "/ServiceProviderConfigs"];
+        let paths = if own.is_empty() { usual.to_vec() } else { vec![own] };
+        for path in paths {
             match self.metadata(path, context).await {
                 Ok(reply) => match reply.value.map(only_one).map(ServiceProviderConfig::try_from) {
                     Some(Ok(config)) => return Ok(Some(config)),
@@ -214,6 +217,9 @@ fn announce(config: &ServiceProviderConfig, found: &mut Discovery) {
         set("change_password", json!(change_password.supported));
     }
     let filter_max = config.filter.and_then(|filter| filter.max_results);
+    if let Some(pagination) = config.pagination.as_ref().filter(|known| known.cursor) {
+        set("paging", json!(if pagination.index { "index" } else { "cursor" }));
+    }
     let page_max = config.pagination.as_ref().and_then(|pagination| pagination.max_page_size);
     // 0 is what frameworks write when nobody filled it in; a page of nothing helps nobody.
     if let Some(limit) = [filter_max, page_max].into_iter().flatten().filter(|limit| *limit > 0).min() {

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use scimfleet_core::profile::{Paging, Profile};
 use scimfleet_core::scim::message::ListResponse;
 use scimfleet_core::scim::{Document, ResourceKind};
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,14 @@ impl ListPosition {
     /// The beginning, for a provider that pages by cursor only (`pagination.index` is false).
     pub fn start_by_cursor() -> Self {
         Self { at: At::Cursor(String::new()), counted: Counted::default() }
+    }
+
+    /// The beginning, as the profile says.
+    pub fn start_of(profile: &Profile) -> Self {
+        match profile.paging {
+            Paging::Index => Self::start(),
+            Paging::Cursor => Self::start_by_cursor(),
+        }
     }
 
     /// Resources delivered so far, repeated ones included.

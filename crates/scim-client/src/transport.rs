@@ -1,6 +1,7 @@
 //! One exchange: a request is built, sent once, and its answer read within the limits. Metrics and the
 //! log line of a request are made here and nowhere else.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,11 +20,15 @@ use url::Url;
 use crate::authorization::{Credential, Grant};
 use crate::body::{self, BodyError, presentable};
 use crate::config::{ClientConfig, ConfigError, Limits};
-use crate::connection::{check_urls, failure, header, http_client, read_up_to, retry_after};
+use crate::connection::{check_urls, extra_headers, failure, header, http_client, read_up_to, retry_after};
 use crate::error::{Asked, ScimError};
 
 /// Characters of a `scimType` that is none of the RFC's: enough to look it up.
 const SCIM_TYPE_CHARS_MAX: usize = 40;
+
+/// A header's value of this many characters or more may be a key, and is taken out of a provider's words;
+/// shorter ones are words like `prod`.
+const HEADER_SECRET_CHARS_MIN: usize = 8;
 
 /// A request as SCIM sees it.
 pub(crate) struct Request<'a> {
@@ -63,7 +68,9 @@ pub(crate) struct Transport {
     credential: Credential,
     content_type: HeaderValue,
     accept: HeaderValue,
-    accept_on_delete: HeaderValue,
+    accept_by_method: HashMap<&'static str, HeaderValue>,
+    extra_headers: HeaderMap,
+    trailing_slash: bool,
     limits: Limits,
 }
 
@@ -74,17 +81,25 @@ impl Transport {
         let media_type = |key, text: &str| {
             HeaderValue::from_str(text).map_err(|_| ConfigError::MediaType { provider: provider.clone(), key })
         };
+        let profile = &config.profile;
         // Entra answers 400 to a DELETE that accepts plain JSON, so only the first choice is named there.
-        let first_choice = config.profile.accept.split(',').next().unwrap_or_default().trim();
+        let first_choice = profile.accept.split(',').next().unwrap_or_default().trim();
+        let mut accept_by_method = HashMap::from([("DELETE", media_type("accept", first_choice)?)]);
+        for (method, accept) in &profile.accept_by_method {
+            let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET);
+            accept_by_method.insert(method_name(&method), media_type("accept_by_method", accept)?);
+        }
         Ok(Self {
             http: http_client(config)?,
             base: config.base_url.as_str().trim_end_matches('/').to_owned(),
             provider: provider.clone(),
             label: Arc::from(provider.as_str()),
             credential: Credential::new(&config.authorization)?,
-            content_type: media_type("content_type", &config.profile.content_type)?,
-            accept: media_type("accept", &config.profile.accept)?,
-            accept_on_delete: media_type("accept", first_choice)?,
+            content_type: media_type("content_type", &profile.content_type)?,
+            accept: media_type("accept", &profile.accept)?,
+            accept_by_method,
+            extra_headers: extra_headers(config)?,
+            trailing_slash: profile.trailing_slash,
             limits: config.limits.clone(),
         })
     }
@@ -185,6 +200,8 @@ impl Transport {
         let response = self.http.execute(built).await.map_err(|error| failure(asked, error))?;
         let mut secrets = request.secrets.clone();
         secrets.push(grant.secret.expose_secret());
+        let values = self.extra_headers.values().filter_map(|value| value.to_str().ok());
+        secrets.extend(values.filter(|value| value.len() >= HEADER_SECRET_CHARS_MIN));
         match response.status().as_u16() {
             200..=299 => self.read_success(asked, response, &secrets).await,
             status @ 300..=399 => Err(redirected(asked, status, &response)),
@@ -194,6 +211,9 @@ impl Transport {
 
     fn url(&self, asked: &Asked, request: &Request<'_>) -> Result<Url, ScimError> {
         let mut text = format!("{}{}", self.base, request.path);
+        if self.trailing_slash && !text.ends_with('/') {
+            text.push('/');
+        }
         for (index, (name, value)) in request.query.iter().enumerate() {
             text.push(if index == 0 { '?' } else { '&' });
             text.push_str(name);
@@ -205,9 +225,9 @@ impl Transport {
     }
 
     fn headers(&self, asked: &Asked, request: &Request<'_>, grant: &Grant) -> Result<HeaderMap, ScimError> {
-        let mut headers = HeaderMap::with_capacity(8);
+        let mut headers = self.extra_headers.clone();
         headers.insert(AUTHORIZATION, grant.header.clone());
-        let accept = if request.method == Method::DELETE { &self.accept_on_delete } else { &self.accept };
+        let accept = self.accept_by_method.get(method_name(&request.method)).unwrap_or(&self.accept);
         headers.insert(ACCEPT, accept.clone());
         if request.body.is_some() {
             headers.insert(CONTENT_TYPE, self.content_type.clone());

@@ -110,6 +110,9 @@ async fn work(store: &Store) {
     store.users_under(std::slice::from_ref(&group)).await.unwrap();
     store.members_among(&ids, std::slice::from_ref(&group)).await.unwrap();
     store.groups_around(provider, &ids).await.unwrap();
+    store.groups_above(provider, std::slice::from_ref(&group)).await.unwrap();
+    store.flattened_delta(provider, std::slice::from_ref(&group)).await.unwrap();
+    store.flattened_at(provider, std::slice::from_ref(&group)).await.unwrap();
     store.referees(provider, &["u1".to_owned()]).await.unwrap();
     store.membership_delta(provider, std::slice::from_ref(&group)).await.unwrap();
     store.members_at(provider, std::slice::from_ref(&group)).await.unwrap();

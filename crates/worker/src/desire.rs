@@ -6,9 +6,9 @@ use std::collections::{HashMap, HashSet};
 use scimfleet_core::mapping::{Combined, MappingName, combine, complete_schemas};
 use scimfleet_core::outcome::InvalidData;
 use scimfleet_core::plan::digest;
+use scimfleet_core::profile::shape;
 use scimfleet_core::scim::Document;
 use scimfleet_core::scim::resource::ENTERPRISE_URN;
-use scimfleet_core::scim::schema::SchemaSet;
 use scimfleet_core::scim::validate::{Violation, validate};
 use scimfleet_core::{ResourceId, ResourceKind};
 use scimfleet_expression::{
@@ -181,10 +181,11 @@ fn judge(provider: &Provider, kind: ResourceKind, merged: Merged, referees: &Has
     document.shift_remove("members");
     // Passwords travel apart from everything that is kept or shown; no mapping can set one.
     document.retain(|name, _| !name.eq_ignore_ascii_case("password"));
-    drop_attributes(&mut document, &provider.profile.drop_attributes, &provider.schemas);
+    let demands = shape(kind, &mut document, &provider.profile, &provider.schemas);
     complete_schemas(kind, &mut document);
     combined.document = document.clone();
-    let report = validate(kind, &document, &provider.schemas);
+    let mut report = validate(kind, &document, &provider.schemas);
+    report.violations.extend(demands);
     if !report.is_valid() {
         return Desire::Invalid(invalid(&combined, report.violations));
     }
@@ -217,12 +218,4 @@ fn translate_manager(document: &mut Document, referees: &HashMap<String, Referee
         document.shift_remove(ENTERPRISE_URN);
     }
     if referee.expected { vec![referee.resource_id.clone()] } else { Vec::new() }
-}
-
-fn drop_attributes(document: &mut Document, paths: &[String], schemas: &SchemaSet) {
-    for path in paths {
-        if let Ok(path) = scimfleet_core::scim::path::AttributePath::parse(path, schemas) {
-            path.remove(document);
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! The examination of a provider: what it announces, what it does, what it gets wrong, and the profile that
 //! follows. Harmless reads only; with `write` one marked user and one marked group are made and removed.
 
+use scimfleet_core::plan::Member;
 use scimfleet_core::profile::{MemberRemoval, Profile};
 use scimfleet_core::retry::Class;
 use scimfleet_core::scim::Document;
@@ -71,7 +72,10 @@ fn context() -> RequestContext {
 
 /// The first page, and whether the second one is another.
 async fn look_at_users(client: &ScimClient, examination: &mut Examination) -> Option<Document> {
-    let page = match client.list(ResourceKind::User, &ListPosition::start(), Projection::Default, &context()).await {
+    let page = match client
+        .list(ResourceKind::User, &ListPosition::start_of(client.profile()), Projection::Default, &context())
+        .await
+    {
         Ok(page) => page,
         Err(error) => {
             examination.wrong("list users", error.to_string());
@@ -126,7 +130,10 @@ async fn look_at_filter(provider: &Provider, someone: Option<&Document>, examina
 }
 
 async fn look_at_groups(client: &ScimClient, examination: &mut Examination) {
-    match client.list(ResourceKind::Group, &ListPosition::start(), Projection::Except("members"), &context()).await {
+    match client
+        .list(ResourceKind::Group, &ListPosition::start_of(client.profile()), Projection::Except("members"), &context())
+        .await
+    {
         Ok(page) => examination.ok("list groups", format!("{} on the first page", page.resources.len())),
         Err(error) if error.is_believable_not_found() => {
             examination.wrong("list groups", "there are no groups; users are sent all the same");
@@ -250,7 +257,8 @@ async fn try_group(client: &ScimClient, mark: &str, account: &RemoteId, examinat
 async fn try_removal(client: &ScimClient, id: &RemoteId, account: &RemoteId, examination: &mut Examination) {
     for style in [MemberRemoval::ValuePath, MemberRemoval::ValueList] {
         let profile = Profile { member_removal: style, ..Profile::default() };
-        let patches = scimfleet_core::plan::member_patches(&[], std::slice::from_ref(account), &profile);
+        let member = Member { account: account.clone(), kind: ResourceKind::User };
+        let patches = scimfleet_core::plan::member_patches(&[], std::slice::from_ref(&member), &profile);
         let Some(operations) = patches.first() else { return };
         let taken = client.patch(ResourceKind::Group, id, operations, None, &context()).await.is_ok();
         if taken && members_of(client, id).await != Some(1) {

@@ -23,7 +23,7 @@ use scimfleet_store::Store;
 
 pub use consume::run;
 pub use desire::{Desire, Desired};
-pub use provider::{Provider, ProviderError, Providers, resolve_profile};
+pub use provider::{Provider, ProviderError, Providers, curated_profile, resolve_profile};
 pub use task::{TaskOutcome, process};
 
 /// How much a worker takes on.

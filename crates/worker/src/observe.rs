@@ -52,6 +52,11 @@ impl Session<'_> {
                 .await?;
             return self.close_observing(Counts::default()).await;
         }
+        if !self.provider.profile.listing {
+            let note = "the profile says that a listing does not show everybody; nothing is concluded from it";
+            self.worker.store.note_listing(run, kind.as_str(), &json!({ "complete": false, "note": note })).await?;
+            return self.close_observing(Counts::default()).await;
+        }
         let Some(position) = self.worker.store.task_position(self.task.task).await? else { return Ok(()) };
         let mut saved: Saved = position.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         let mut counts = Counts::default();
@@ -108,7 +113,7 @@ impl Session<'_> {
         counts: &mut Counts,
     ) -> Result<Result<End, ScimError>, StoreError> {
         let began = Instant::now();
-        let position = saved.at.clone().unwrap_or_else(ListPosition::start);
+        let position = saved.at.clone().unwrap_or_else(|| ListPosition::start_of(&self.provider.profile));
         let mut lister = Lister::new(self.provider.client.clone(), self.task.kind, position)
             .already_read(saved.read.iter().map(String::as_str));
         let projection = self.projection().await?;
@@ -195,9 +200,10 @@ impl Session<'_> {
         let (kind, provider) = (self.task.kind, self.provider.row.id);
         match listing {
             Listing::Incomplete(reason) => {
-                let note = reason.to_string();
-                tracing::warn!(provider = %self.provider.row.name(), kind = %kind, note, "the listing is incomplete; nothing is concluded from absence");
-                store.note_listing(run, kind.as_str(), &json!({ "complete": false, "note": note })).await?;
+                self.note_incomplete(run, &reason.to_string()).await?;
+            }
+            Listing::Complete { .. } if saved.ours.is_empty() && self.hides_somebody().await? => {
+                self.note_incomplete(run, "the listing shows none of our accounts, and one of them is there").await?;
             }
             Listing::Complete { resources } => {
                 store.forget_unseen(provider, kind, run).await?;
@@ -207,6 +213,21 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    async fn note_incomplete(&self, run: RunId, note: &str) -> Result<(), StoreError> {
+        let kind = self.task.kind;
+        tracing::warn!(provider = %self.provider.row.name(), kind = %kind, note, "the listing is incomplete; nothing is concluded from absence");
+        self.worker.store.note_listing(run, kind.as_str(), &json!({ "complete": false, "note": note })).await
+    }
+
+    /// Whether an account of ours, which the listing did not show, can be read by its id. A provider that
+    /// answers every listing with nothing would otherwise get everybody a second time.
+    async fn hides_somebody(&self) -> Result<bool, StoreError> {
+        let (kind, provider) = (self.task.kind, self.provider.row.id);
+        let known = self.worker.store.accounts_after(provider, kind, None, 1).await?;
+        let Some((_, account)) = known.first() else { return Ok(false) };
+        Ok(self.provider.client.get(kind, account, &self.context).await.is_ok())
     }
 
     /// Accounts of ours that a complete listing did not show are looked at one by one: their link is

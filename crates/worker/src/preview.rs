@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use scimfleet_core::adoption::{Account, Judgement, Wish, judge};
 use scimfleet_core::outcome::InvalidData;
 use scimfleet_core::plan::{Change, Leaving, Operation, Plan, Standing, leaver_action, plan_away, plan_wanted};
+use scimfleet_core::profile::NestedGroups;
 use scimfleet_core::provider::OnInvalid;
 use scimfleet_core::scim::Document;
 use scimfleet_core::scim::resource::fold;
@@ -275,7 +276,10 @@ async fn members(
     provider: &Provider,
     groups: &[ResourceId],
 ) -> Result<HashMap<ResourceId, (usize, usize)>, PreviewError> {
-    let delta = store.membership_delta(provider.row.id, groups).await?;
+    let delta = match provider.profile.nested_groups {
+        NestedGroups::Flatten => store.flattened_delta(provider.row.id, groups).await?,
+        NestedGroups::Members => store.membership_delta(provider.row.id, groups).await?,
+    };
     let mut counts: HashMap<ResourceId, (usize, usize)> = HashMap::new();
     for row in delta.missing {
         counts.entry(row.group_id).or_default().0 += 1;
@@ -402,7 +406,7 @@ impl Strangers {
         if kind == ResourceKind::Group && !provider.profile.groups {
             return Ok(strangers);
         }
-        let mut lister = Lister::new(provider.client.clone(), kind, ListPosition::start());
+        let mut lister = Lister::new(provider.client.clone(), kind, ListPosition::start_of(&provider.profile));
         let context = RequestContext::default();
         while let Some(page) = lister.next_page(Projection::Except("members"), &context).await? {
             *reads += 1;

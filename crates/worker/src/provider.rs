@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use scimfleet_core::ports::Rate;
-use scimfleet_core::profile::{Origin, Profile, ProfileError, Resolved};
+use scimfleet_core::profile::{self, Curated, Profile, ProfileError, Resolved};
 use scimfleet_core::provider::{AuthMethod, parse_rate};
 use scimfleet_core::scim::schema::{Schema, SchemaSet};
 use scimfleet_core::state::ProviderState;
@@ -16,7 +16,7 @@ use scimfleet_scim_client::{
 };
 use scimfleet_store::{MappingRow, ProviderRow, Store, StoreError};
 use secrecy::SecretString;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::{Mutex, Semaphore};
 use url::Url;
 
@@ -221,6 +221,16 @@ impl Providers {
             Some(path) => Some(std::fs::read(path).map_err(|error| wrong(format!("tls.ca_file `{path}`: {error}")))?),
             None => None,
         };
+        let identity_pem = match (&settings.tls.client_cert_file, &settings.tls.client_key_file) {
+            (Some(cert), Some(key)) => {
+                let mut pem =
+                    std::fs::read(cert).map_err(|error| wrong(format!("tls.client_cert_file `{cert}`: {error}")))?;
+                pem.push(b'\n');
+                pem.extend(std::fs::read(key).map_err(|error| wrong(format!("tls.client_key_file `{key}`: {error}")))?);
+                Some(pem.into())
+            }
+            _ => None,
+        };
         let base_url = Url::parse(&settings.base_url).map_err(|error| wrong(format!("base_url: {error}")))?;
         ScimClient::new(ClientConfig {
             provider: settings.name.clone(),
@@ -228,7 +238,8 @@ impl Providers {
             authorization,
             profile: profile.clone(),
             egress: self.egress.clone(),
-            tls: TlsOptions { verify: settings.tls.verify, ca_pem },
+            headers: settings.headers.clone(),
+            tls: TlsOptions { verify: settings.tls.verify, ca_pem, identity_pem },
             limits: Limits::default(),
         })
         .map_err(|error| wrong(error.to_string()))
@@ -260,24 +271,22 @@ fn announced(discovery: &Discovery) -> Value {
         "schemas": discovery.schemas,
         "schemas_complete": discovery.schemas_complete,
         "notes": discovery.notes,
+        "documentation_uri": discovery.config.as_ref().and_then(|config| config.documentation_uri.as_deref()),
     })
 }
 
-/// The profile of a provider with the origin of each value: defaults, what it announced, what was learned,
-/// what the operator overrides.
+/// The profile of a provider with the origin of each value.
 pub fn resolve_profile(row: &ProviderRow) -> Result<Resolved, ProviderError> {
-    let empty = Map::new();
-    let stored = row.announced.as_ref().and_then(Value::as_object).unwrap_or(&empty);
-    let layer = stored.get("layer").and_then(Value::as_object).unwrap_or(&empty);
-    let layers = [
-        (Origin::Announced, layer),
-        (Origin::Announced, &row.remembered),
-        (Origin::Override, &row.settings.profile_override),
-    ];
-    Profile::resolve(&layers).map_err(|error: ProfileError| ProviderError::Settings {
-        provider: row.settings.name.clone(),
-        reason: error.to_string(),
-    })
+    profile::of(&row.settings, row.announced.as_ref(), &row.remembered).map_err(|error| wrong_profile(row, &error))
+}
+
+/// The curated profile of a provider: named by its settings, or recognised.
+pub fn curated_profile(row: &ProviderRow) -> Result<Option<&'static Curated>, ProviderError> {
+    profile::curated_of(&row.settings, row.announced.as_ref()).map_err(|error| wrong_profile(row, &error))
+}
+
+fn wrong_profile(row: &ProviderRow, error: &ProfileError) -> ProviderError {
+    ProviderError::Settings { provider: row.settings.name.clone(), reason: error.to_string() }
 }
 
 fn schemas_of(row: &ProviderRow) -> SchemaSet {

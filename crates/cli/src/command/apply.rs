@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use scimfleet_core::profile::curated;
 use scimfleet_expression::{Evaluator, Expression};
 use scimfleet_runtime::fleet::{Fleet, FleetContext, FleetProvider};
 use scimfleet_runtime::{Exit, config};
@@ -99,6 +100,7 @@ pub(crate) async fn fleet_context(store: &Store) -> Result<FleetContext, CliErro
     Ok(FleetContext {
         environment: config::environment().collect(),
         stored_mappings: stored.into_iter().map(|row| row.text.name).collect(),
+        profiles: curated::all().iter().map(|profile| profile.name.to_owned()).collect(),
         ..FleetContext::default()
     })
 }

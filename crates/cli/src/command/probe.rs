@@ -2,11 +2,12 @@
 //! service.
 
 use scimfleet_core::ProviderName;
+use scimfleet_core::profile::Resolved;
 use scimfleet_core::state::ProviderState;
 use scimfleet_runtime::Exit;
 use scimfleet_store::Store;
 use scimfleet_worker::examine::{Examination, examine};
-use scimfleet_worker::{Providers, resolve_profile};
+use scimfleet_worker::{Providers, curated_profile, resolve_profile};
 use serde_json::{Value, json};
 
 use crate::context::{Context, provider};
@@ -25,14 +26,19 @@ pub(crate) async fn run(context: &Context, store: &Store, name: &ProviderName, w
     let notes = known.row.announced.as_ref().and_then(|announced| announced.get("notes")).cloned().unwrap_or_default();
     let found = examine(&known, write).await;
     let wrong = found.findings.iter().any(|finding| finding.result == "wrong");
-    let document = json!({ "provider": name, "announced": { "profile": resolved.profile, "origins": resolved.origins,
+    let curated = curated_profile(&known.row).map_err(CliError::usage)?.map(|known| known.name);
+    let document = json!({ "provider": name, "curated": curated, "announced": { "profile": resolved.profile, "origins": resolved.origins,
         "notes": notes }, "observed": found.findings, "recommended": found.recommended });
-    context.output.print(&document, || describe(&notes, &found))?;
+    context.output.print(&document, || describe(&resolved, curated, &notes, &found))?;
     Ok(if wrong { Exit::Failed } else { Exit::Done })
 }
 
-fn describe(notes: &Value, found: &Examination) -> String {
-    let mut text = String::new();
+fn describe(resolved: &Resolved, curated: Option<&str>, notes: &Value, found: &Examination) -> String {
+    let mut text = format!("profile: {}\n", curated.unwrap_or("none is known for this application"));
+    let values = serde_json::to_value(&resolved.profile).unwrap_or_default();
+    for (key, origin) in &resolved.origins {
+        text.push_str(&format!("  {key} = {} ({origin})\n", values.get(key).unwrap_or(&Value::Null)));
+    }
     for note in notes.as_array().into_iter().flatten().filter_map(Value::as_str) {
         text.push_str(&format!("announced: {note}\n"));
     }

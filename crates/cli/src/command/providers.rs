@@ -3,9 +3,12 @@
 use std::io::{IsTerminal, Read};
 
 use scimfleet_core::ProviderName;
+use scimfleet_core::profile::Curated;
+use scimfleet_core::profile::curated::AUTO;
 use scimfleet_core::state::{LinkState, ProviderState};
 use scimfleet_runtime::Exit;
 use scimfleet_store::{LinkCounts, ProviderRow, Store};
+use scimfleet_worker::{curated_profile, resolve_profile};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
@@ -75,19 +78,21 @@ fn states(counts: &LinkCounts) -> Map<String, Value> {
 async fn show(context: &Context, store: &Store, name: &ProviderName) -> Result<(), CliError> {
     let row = provider(store, name).await?;
     let counts = store.link_counts(row.id).await?;
-    let resolved = scimfleet_worker::resolve_profile(&row).map_err(CliError::usage)?;
+    let resolved = resolve_profile(&row).map_err(CliError::usage)?;
+    let curated = curated_profile(&row).map_err(CliError::usage)?;
     let has_secret = store.provider_secret(row.id).await?.is_some();
     let notes = row.announced.as_ref().and_then(|announced| announced.get("notes")).cloned().unwrap_or(json!([]));
     let document = json!({ "name": row.settings.name, "state": row.state, "reason": row.state_reason,
-        "settings": row.settings, "has_secret": has_secret, "profile": resolved.profile, "origins": resolved.origins,
+        "settings": row.settings, "has_secret": has_secret, "curated": curated.map(|known| known.name), "profile": resolved.profile, "origins": resolved.origins,
         "notes": notes, "links": states(&counts), "dirty": counts.dirty, "asked_at_ms": row.announced_at_ms });
-    context.output.print(&document, || describe(&row, &counts, &resolved, has_secret, &notes))
+    context.output.print(&document, || describe(&row, &counts, &resolved, curated, has_secret, &notes))
 }
 
 fn describe(
     row: &ProviderRow,
     counts: &LinkCounts,
     resolved: &scimfleet_core::profile::Resolved,
+    curated: Option<&Curated>,
     has_secret: bool,
     notes: &Value,
 ) -> String {
@@ -100,6 +105,13 @@ fn describe(
     let links = counts.by_state.iter().map(|(state, count)| vec![state.to_string(), count.to_string()]);
     text.push_str(&table(&["LINKS", ""], links));
     text.push_str("\n\n");
+    match curated {
+        Some(known) if row.settings.profile == AUTO => {
+            text.push_str(&format!("profile: auto, recognised as {} ({})\n\n", known.name, known.about));
+        }
+        Some(known) => text.push_str(&format!("profile: {} ({})\n\n", known.name, known.about)),
+        None => text.push_str("profile: auto, recognised as no known application\n\n"),
+    }
     let profile = serde_json::to_value(&resolved.profile).unwrap_or_default();
     let lines = profile.as_object().into_iter().flatten().map(|(key, value)| {
         let origin = resolved.origins.get(key).map_or("default", |origin| origin.as_str());

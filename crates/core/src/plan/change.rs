@@ -5,6 +5,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::digest::same;
+use super::lists;
+use crate::profile::Profile;
 use crate::scim::Document;
 use crate::scim::message::{PatchOp, PatchOperation};
 use crate::scim::path::is_urn;
@@ -85,15 +87,17 @@ fn join(parent: Option<&str>, name: &str) -> String {
     }
 }
 
-/// The PATCH operations for these changes, one for each path.
-pub fn operations(changes: &[Change]) -> Vec<PatchOperation> {
+/// The PATCH operations for these changes, one for each path; of a multi-valued attribute only our values
+/// are added and removed (R23). `shown`: what the provider holds, where it had to be read.
+pub fn operations(changes: &[Change], profile: &Profile, shown: Option<&Document>) -> Vec<PatchOperation> {
+    let whole = |change: &Change| match &change.to {
+        Some(value) => {
+            PatchOperation { op: PatchOp::Replace, path: Some(change.path.clone()), value: Some(value.clone()) }
+        }
+        None => PatchOperation { op: PatchOp::Remove, path: Some(change.path.clone()), value: None },
+    };
     changes
         .iter()
-        .map(|change| match &change.to {
-            Some(value) => {
-                PatchOperation { op: PatchOp::Replace, path: Some(change.path.clone()), value: Some(value.clone()) }
-            }
-            None => PatchOperation { op: PatchOp::Remove, path: Some(change.path.clone()), value: None },
-        })
+        .flat_map(|change| lists::operations(change, profile, shown).unwrap_or_else(|| vec![whole(change)]))
         .collect()
 }

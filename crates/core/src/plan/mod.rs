@@ -2,7 +2,9 @@
 //! worker performs the operation, the preview prints it.
 
 pub mod change;
+pub mod dialect;
 pub mod digest;
+pub mod lists;
 pub mod member;
 
 use serde_json::{Value, json};
@@ -15,8 +17,9 @@ use crate::scim::{Document, ResourceKind};
 use crate::state::Ownership;
 
 pub use change::{Change, changes, operations};
+pub use dialect::spoken;
 pub use digest::digest;
-pub use member::{member_patches, member_values};
+pub use member::{Member, member_patches, member_values, removals_per_patch};
 
 /// What a provider is known to hold of an object.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -73,6 +76,8 @@ pub enum Idle {
     Kept,
     /// Nothing is there that could be taken away.
     NeverThere,
+    /// The provider does not let a group be renamed (`group_renames` of its profile).
+    NameFixed,
 }
 
 impl Operation {
@@ -128,10 +133,16 @@ pub fn plan_wanted(
     if inactive && leavers.disabled != LeaverAction::Deactivate {
         return plan_away(kind, leavers.disabled, standing, profile);
     }
-    plan_update(desired, standing, inactive, profile)
+    plan_update(kind, desired, standing, inactive, profile)
 }
 
-fn plan_update(desired: &Document, standing: Standing<'_>, inactive: bool, profile: &Profile) -> Plan {
+fn plan_update(
+    kind: ResourceKind,
+    desired: &Document,
+    standing: Standing<'_>,
+    inactive: bool,
+    profile: &Profile,
+) -> Plan {
     if standing.sent_digest.is_some_and(|sent| sent == digest(desired)) {
         return Plan::nothing(Idle::InSync);
     }
@@ -140,15 +151,30 @@ fn plan_update(desired: &Document, standing: Standing<'_>, inactive: bool, profi
     let mut changes = changes(baseline, desired);
     if standing.sent_digest.is_none() {
         // Of an adopted account we only set what we have: what others put there is theirs.
-        changes.retain(|change| change.to.is_some());
+        changes.retain_mut(|change| match &change.to {
+            Some(to) => match lists::adopted(&change.path, to, change.from.as_ref(), profile) {
+                Some(whole) => {
+                    change.to = Some(whole);
+                    true
+                }
+                None => false,
+            },
+            None => false,
+        });
     }
     if changes.is_empty() {
         return Plan::nothing(Idle::InSync);
     }
+    let is_rename = |change: &Change| change.path == kind.naming_attribute() && change.from.is_some();
+    if kind == ResourceKind::Group && !profile.group_renames && changes.iter().any(is_rename) {
+        return Plan { operation: Operation::Nothing(Idle::NameFixed), changes };
+    }
+    let touches_active = changes.iter().any(|change| change.path == "active");
     let turns_off = inactive && baseline.get("active") != Some(&Value::Bool(false));
-    let operations = operations(&changes);
+    let operations = operations(&changes, profile, None);
     let document = desired.clone();
-    let operation = match (turns_off, profile.update) {
+    let update = if touches_active { profile.update_of_active() } else { profile.update };
+    let operation = match (turns_off, update) {
         (true, _) => Operation::Deactivate { operations, document },
         (false, Update::Patch) => Operation::Patch { operations },
         (false, Update::Put) => Operation::Replace { document },

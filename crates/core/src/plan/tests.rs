@@ -1,5 +1,5 @@
 use super::*;
-use crate::profile::MemberRemoval;
+use crate::profile::{MemberRemoval, MemberType, Way};
 
 fn object(json: Value) -> Document {
     match json {
@@ -182,18 +182,82 @@ fn where_users_cannot_be_deleted_they_are_deactivated_once() {
     assert_eq!(plan.operation, Operation::Nothing(Idle::Kept));
 }
 
+fn members(range: std::ops::Range<u32>) -> Vec<Member> {
+    range.map(|n| member_of(&n.to_string(), ResourceKind::User)).collect()
+}
+
+fn member_of(id: &str, kind: ResourceKind) -> Member {
+    Member { account: RemoteId::parse(id).unwrap(), kind }
+}
+
 #[test]
 fn members_travel_in_chunks_of_the_profile() {
-    let ids = |range: std::ops::Range<u32>| -> Vec<RemoteId> {
-        range.map(|n| RemoteId::parse(n.to_string()).unwrap()).collect()
-    };
     let profile = Profile { members_per_patch: 100, ..patching() };
     let sizes = |patches: Vec<Vec<PatchOperation>>| patches.iter().map(Vec::len).collect::<Vec<_>>();
-    assert_eq!(sizes(member_patches(&ids(0..250), &[], &profile)), [1, 1, 1]);
-    assert_eq!(sizes(member_patches(&ids(0..1), &ids(5..7), &profile)), [3]);
-    assert_eq!(sizes(member_patches(&[], &ids(0..150), &profile)), [100, 50]);
-    let listed = Profile { member_removal: MemberRemoval::ValueList, ..profile };
-    assert_eq!(sizes(member_patches(&[], &ids(0..150), &listed)), [1, 1]);
-    let quoted = member_patches(&[], &[RemoteId::parse("a\"b").unwrap()], &patching());
+    assert_eq!(sizes(member_patches(&members(0..250), &[], &profile)), [1, 1, 1]);
+    assert_eq!(sizes(member_patches(&members(0..1), &members(5..7), &profile)), [3]);
+    assert_eq!(sizes(member_patches(&[], &members(0..150), &profile)), [100, 50]);
+    let listed = Profile { member_removal: MemberRemoval::ValueList, ..profile.clone() };
+    assert_eq!(sizes(member_patches(&[], &members(0..150), &listed)), [1, 1]);
+    let one_by_one = Profile { removals_per_patch: 1, members_per_patch: 20, ..profile };
+    assert_eq!(sizes(member_patches(&members(0..30), &members(40..43), &one_by_one)), [1, 1, 1, 1, 1]);
+    let quoted = member_patches(&[], &[member_of("a\"b", ResourceKind::User)], &patching());
     assert_eq!(quoted[0][0].path.as_deref(), Some(r#"members[value eq "a\"b"]"#));
+}
+
+#[test]
+fn members_say_what_they_are_where_that_is_wanted() {
+    let some = [member_of("1", ResourceKind::User), member_of("2", ResourceKind::Group)];
+    let cases = [
+        (MemberType::Absent, json!([{"value": "1"}, {"value": "2"}])),
+        (MemberType::Capitalised, json!([{"value": "1", "type": "User"}, {"value": "2", "type": "Group"}])),
+        (MemberType::Lower, json!([{"value": "1", "type": "user"}, {"value": "2", "type": "group"}])),
+    ];
+    for (member_type, expected) in cases {
+        assert_eq!(member_values(&some, &Profile { member_type, ..patching() }), expected);
+    }
+}
+
+#[test]
+fn active_goes_by_patch_where_the_profile_says_so() {
+    let id = RemoteId::parse("r1").unwrap();
+    let profile = Profile { deactivate: Way::Patch, ..Profile::default() };
+    let on = object(json!({"userName": "anna", "active": true, "title": "a"}));
+    let off = object(json!({"userName": "anna", "active": false, "title": "a"}));
+    let retitled = object(json!({"userName": "anna", "active": true, "title": "b"}));
+    let plan = |before: &Document, after: &Document| {
+        let sent_digest = digest(before);
+        plan_wanted(ResourceKind::User, after, sent(&id, before, &sent_digest), Leavers::default(), &profile)
+    };
+    assert_eq!(profile.update_of_active(), Update::Patch);
+    assert_eq!(plan(&on, &off).operation.word(), "deactivate");
+    assert_eq!(plan(&off, &on).operation.word(), "patch");
+    assert_eq!(plan(&on, &retitled).operation.word(), "replace");
+}
+
+#[test]
+fn a_group_that_cannot_be_renamed_is_left_alone_and_says_so() {
+    let id = RemoteId::parse("g1").unwrap();
+    let before = object(json!({"displayName": "a"}));
+    let after = object(json!({"displayName": "b"}));
+    let old = digest(&before);
+    let profile = Profile { group_renames: false, ..patching() };
+    let plan = plan_wanted(ResourceKind::Group, &after, sent(&id, &before, &old), Leavers::default(), &profile);
+    assert_eq!(plan.operation, Operation::Nothing(Idle::NameFixed));
+    assert_eq!(paths(&plan), ["displayName"]);
+}
+
+#[test]
+fn an_adopted_account_keeps_values_of_others() {
+    let id = RemoteId::parse("r1").unwrap();
+    let shown = object(json!({"userName": "anna", "emails": [{"value": "a@x", "type": "work"}, {"value": "own@x"}]}));
+    let adopted = Standing {
+        remote_id: Some(&id),
+        ownership: Some(Ownership::Adopted),
+        baseline: Some(&shown),
+        sent_digest: None,
+    };
+    let desired = object(json!({"userName": "anna", "emails": [{"value": "a@x", "type": "work"}]}));
+    let plan = plan_wanted(ResourceKind::User, &desired, adopted, Leavers::default(), &patching());
+    assert_eq!(plan.operation, Operation::Nothing(Idle::InSync));
 }

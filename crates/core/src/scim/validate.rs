@@ -52,6 +52,12 @@ words!(
         DateTime = "date_time",
         /// Not base64 (§2.3.6).
         Binary = "binary",
+        /// The provider's profile demands a value here.
+        ProviderRequired = "provider_required",
+        /// Longer than the provider's profile allows.
+        ProviderLength = "provider_length",
+        /// Holds a character that the provider's profile names as refused.
+        ProviderCharacters = "provider_characters",
     }
 );
 

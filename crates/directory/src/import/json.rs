@@ -101,6 +101,13 @@ impl JsonReader {
     }
 }
 
+/// Whether a line would be taken, and the reason why not. Nothing is loaded.
+pub fn check_line(text: &[u8]) -> Result<(), String> {
+    let mut batch = Batch::default();
+    take(&mut batch, 1, text, None);
+    batch.rejected.pop().map_or(Ok(()), |bad| Err(bad.reason))
+}
+
 fn take(batch: &mut Batch, line: u64, text: &[u8], required: Option<Key>) {
     let document = match serde_json::from_slice::<Value>(text) {
         Ok(Value::Object(document)) => document,

@@ -20,6 +20,7 @@ use scimfleet_store::{Imported, IncomingResource, Store};
 use tokio::sync::mpsc;
 
 pub use error::ImportError;
+pub use json::check_line;
 pub use report::{ImportReport, RejectedLine};
 
 use batch::{Batch, Entry, FileEnd};

@@ -31,6 +31,7 @@ impl Reading<'_> {
         super::scope::read(&table, &mut settings.scope);
         super::policy::read(&table, &mut settings);
         self.tls(&table, &mut settings);
+        self.headers(&table, &mut settings);
         table.finish();
         Some(FleetProvider { settings, secret })
     }
@@ -117,12 +118,46 @@ impl Reading<'_> {
         settings.mappings = found.into_iter().map(|name| name.value).collect();
     }
 
+    fn headers(&mut self, table: &Table<'_, '_>, settings: &mut ProviderSettings) {
+        let Some(inner) = table.table("headers") else { return };
+        for (name, span, value) in inner.entries() {
+            let Value::String(text) = to_json(value.get_ref()) else {
+                inner.document().note(value.span(), format!("header `{name}` of {} is no text", table.place()), None);
+                continue;
+            };
+            let lower = name.to_ascii_lowercase();
+            if ["authorization", "cookie", "proxy-authorization"].contains(&lower.as_str()) {
+                let hint = Some("credentials belong into `auth`, where they are sealed".to_owned());
+                inner.document().note(span, format!("header `{name}` of {} cannot be set", table.place()), hint);
+                continue;
+            }
+            if ["key", "token", "secret", "password"].iter().any(|word| lower.contains(word)) {
+                let message = format!("header `{name}` of {} is stored as it is written, unsealed", table.place());
+                self.warn(table.document(), &span, &message);
+            }
+            settings.headers.insert(name.to_owned(), text);
+        }
+    }
+
     fn tls(&mut self, table: &Table<'_, '_>, settings: &mut ProviderSettings) {
         let Some(inner) = table.table("tls") else { return };
         if let Some(verify) = inner.flag("verify") {
             settings.tls.verify = verify;
         }
         settings.tls.ca_file = inner.text("ca_file").map(|found| found.value);
+        settings.tls.client_cert_file = inner.text("client_cert_file").map(|found| found.value);
+        settings.tls.client_key_file = inner.text("client_key_file").map(|found| found.value);
+        let lacks = match (&settings.tls.client_cert_file, &settings.tls.client_key_file) {
+            (Some(_), None) => Some(("client_cert_file", "client_key_file")),
+            (None, Some(_)) => Some(("client_key_file", "client_cert_file")),
+            _ => None,
+        };
+        if let Some((there, lacking)) = lacks
+            && let Some(entry) = inner.entry(there)
+        {
+            let hint = Some("a client certificate is a PEM file with the certificate and one with its key".to_owned());
+            inner.note_value(there, entry.span(), format!("stands without `{lacking}`"), hint);
+        }
         if !settings.tls.verify
             && let Some(entry) = inner.entry("verify")
         {
@@ -178,7 +213,10 @@ fn profile_override(table: &Table<'_, '_>) -> Map<String, Value> {
         let entry = Map::from_iter([(key.to_owned(), to_json(value.get_ref()))]);
         match Profile::resolve(&[(Origin::Override, &entry)]) {
             Ok(_) => layer.extend(entry),
-            Err(error) => table.note_value(key, value.span(), error.reason, None),
+            Err(error) => {
+                let reason = error.reason.strip_prefix(&format!("`{key}`: ")).unwrap_or(&error.reason);
+                table.note_value(key, value.span(), reason, None);
+            }
         }
     }
     layer

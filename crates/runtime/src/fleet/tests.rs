@@ -49,7 +49,8 @@ bulk = "off"
 etag = "auto"
 passwords = true
 dry_run = true
-tls = { verify = true, ca_file = "ca.pem" }
+tls = { verify = true, ca_file = "ca.pem", client_cert_file = "us.pem", client_key_file = "us.key" }
+headers = { "X-Tenant" = "acme" }
 [provider.override]
 update = "patch"
 members_per_patch = 20
@@ -69,6 +70,9 @@ fn a_whole_fleet_file_is_understood() {
     let FleetProvider { settings, secret } = &fleet.providers[0];
     assert_eq!(secret.as_ref().unwrap().expose_secret(), "acme-token");
     assert_eq!(settings.profile, "aws");
+    assert_eq!(settings.headers["X-Tenant"], "acme");
+    assert_eq!(settings.tls.client_cert_file.as_deref(), Some("us.pem"));
+    assert_eq!(settings.tls.client_key_file.as_deref(), Some("us.key"));
     assert_eq!(settings.profile_override["members_per_patch"], 20);
     assert_eq!(settings.schedule.as_deref(), Some("*/30 * * * *"));
     assert_eq!(settings.scope.push_groups.as_ref().unwrap().len(), 2);
@@ -360,4 +364,22 @@ fn columns_count_characters() {
         mistakes(&text),
         "FLEET.toml:4:39: `members_of` of `scope` of provider `acme`: expected a list of texts, found an integer"
     );
+}
+
+#[test]
+fn headers_and_client_certificates_are_checked() {
+    let cases = [
+        ("headers = { \"Authorization\" = \"x\" }", "header `Authorization` of provider `acme` cannot be set"),
+        ("headers = { \"X-A\" = 1 }", "header `X-A` of provider `acme` is no text"),
+        ("tls = { client_cert_file = \"us.pem\" }", "stands without `client_key_file`"),
+        ("tls = { client_key_file = \"us.key\" }", "stands without `client_cert_file`"),
+        ("[provider.override]\nmember_removal = \"by-hand\"", "`member_removal`"),
+        ("[provider.override]\nrates = { sometimes = \"5/s\" }", "unknown class `sometimes`"),
+    ];
+    for (keys, words) in cases {
+        let text = mistakes(&provider_with(keys));
+        assert!(text.contains(words), "{keys}: {text}");
+    }
+    let fleet = read(&provider_with("headers = { \"X-Api-Key\" = \"k\" }")).unwrap();
+    assert!(fleet.warnings.iter().any(|warning| warning.contains("unsealed")), "{:?}", fleet.warnings);
 }

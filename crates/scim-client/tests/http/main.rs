@@ -9,4 +9,5 @@ mod oauth;
 mod properties;
 mod requests;
 mod server;
+mod switches;
 mod tls;

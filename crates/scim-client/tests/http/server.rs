@@ -144,6 +144,7 @@ pub(crate) fn config(base: &str) -> ClientConfig {
         base_url: base.parse().unwrap(),
         authorization: Authorization::Bearer(TOKEN.into()),
         profile: Profile::default(),
+        headers: std::collections::BTreeMap::new(),
         egress: Egress { private: false, loopback: true, proxy: None },
         tls: TlsOptions::default(),
         limits: Limits::default(),

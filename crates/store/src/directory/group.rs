@@ -57,6 +57,21 @@ fn member_row(row: &AnyRow) -> Result<MemberRow, StoreError> {
     })
 }
 
+/// Members as they are, and the table to read them from.
+const DIRECT: (&str, &str) = ("", "memberships");
+
+/// The users inside, however deep, and the table to read them from; `{texts}` is the list of groups.
+fn flattened(texts: &str) -> (String, &'static str) {
+    let with = format!(
+        "WITH RECURSIVE under(group_id, member_id) AS (SELECT b.id, m.member_id FROM {texts} \
+           JOIN memberships m ON m.group_id = b.id UNION \
+           SELECT u.group_id, m.member_id FROM under u JOIN memberships m ON m.group_id = u.member_id), \
+         flat(group_id, member_id) AS (SELECT u.group_id, u.member_id FROM under u \
+           JOIN resources x ON x.id = u.member_id WHERE x.kind = 'user') "
+    );
+    (with, "flat")
+}
+
 impl Store {
     /// What these groups lack and have too many at a provider.
     pub async fn membership_delta(
@@ -64,9 +79,28 @@ impl Store {
         provider: ProviderId,
         groups: &[ResourceId],
     ) -> Result<MembershipDelta, StoreError> {
+        self.delta(provider, groups, DIRECT).await
+    }
+
+    /// The same where groups are never members, and the users inside them are.
+    pub async fn flattened_delta(
+        &self,
+        provider: ProviderId,
+        groups: &[ResourceId],
+    ) -> Result<MembershipDelta, StoreError> {
+        let (with, table) = flattened(&self.dialect().texts(2));
+        self.delta(provider, groups, (&with, table)).await
+    }
+
+    async fn delta(
+        &self,
+        provider: ProviderId,
+        groups: &[ResourceId],
+        (with, table): (&str, &str),
+    ) -> Result<MembershipDelta, StoreError> {
         let texts = self.dialect().texts(2);
         let missing = statement(format!(
-            "SELECT {MEMBER} FROM {texts} JOIN memberships m ON m.group_id = b.id \
+            "{with}SELECT {MEMBER} FROM {texts} JOIN {table} m ON m.group_id = b.id \
              JOIN resources r ON r.id = m.member_id \
              LEFT JOIN links l ON l.provider_id = $1 AND l.resource_id = m.member_id \
              LEFT JOIN sent_memberships s ON s.provider_id = $1 AND s.group_id = m.group_id AND s.member_id = m.member_id \
@@ -77,10 +111,10 @@ impl Store {
         let missing = rows.iter().map(member_row).collect::<Result<_, _>>()?;
         let mut delta = MembershipDelta { missing, ..MembershipDelta::default() };
         let surplus = statement(format!(
-            "SELECT s.group_id AS group_id, s.member_id AS member_id, s.remote_id AS remote_id, \
+            "{with}SELECT s.group_id AS group_id, s.member_id AS member_id, s.remote_id AS remote_id, \
              l.remote_id AS account FROM {texts} \
              JOIN sent_memberships s ON s.provider_id = $1 AND s.group_id = b.id \
-             LEFT JOIN memberships m ON m.group_id = s.group_id AND m.member_id = s.member_id \
+             LEFT JOIN {table} m ON m.group_id = s.group_id AND m.member_id = s.member_id \
              LEFT JOIN links l ON l.provider_id = $1 AND l.resource_id = s.member_id \
              WHERE m.member_id IS NULL OR l.wanted <> 'yes' OR l.remote_id IS NULL ORDER BY s.group_id, s.member_id"
         ));
@@ -97,14 +131,51 @@ impl Store {
     /// Every member of these groups, with its account at a provider: for providers that only take the
     /// whole list (PUT).
     pub async fn members_at(&self, provider: ProviderId, groups: &[ResourceId]) -> Result<Vec<MemberRow>, StoreError> {
+        self.whole(provider, groups, DIRECT).await
+    }
+
+    /// The same where groups are never members, and the users inside them are.
+    pub async fn flattened_at(
+        &self,
+        provider: ProviderId,
+        groups: &[ResourceId],
+    ) -> Result<Vec<MemberRow>, StoreError> {
+        let (with, table) = flattened(&self.dialect().texts(2));
+        self.whole(provider, groups, (&with, table)).await
+    }
+
+    async fn whole(
+        &self,
+        provider: ProviderId,
+        groups: &[ResourceId],
+        (with, table): (&str, &str),
+    ) -> Result<Vec<MemberRow>, StoreError> {
         let texts = self.dialect().texts(2);
         let sql = statement(format!(
-            "SELECT {MEMBER} FROM {texts} JOIN memberships m ON m.group_id = b.id \
+            "{with}SELECT {MEMBER} FROM {texts} JOIN {table} m ON m.group_id = b.id \
              JOIN resources r ON r.id = m.member_id \
              LEFT JOIN links l ON l.provider_id = $1 AND l.resource_id = m.member_id ORDER BY m.group_id, m.member_id"
         ));
         let rows = sqlx::query(sql).bind(provider.to_string()).bind(json(groups)).fetch_all(self.read()).await?;
         rows.iter().map(member_row).collect()
+    }
+
+    /// Groups at a provider that hold one of these groups, however deep: where they are flattened, they change
+    /// with it.
+    pub async fn groups_above(
+        &self,
+        provider: ProviderId,
+        groups: &[ResourceId],
+    ) -> Result<Vec<ResourceId>, StoreError> {
+        let texts = self.dialect().texts(2);
+        let sql = statement(format!(
+            "WITH RECURSIVE up(id) AS (SELECT b.id FROM {texts} UNION \
+               SELECT m.group_id FROM up JOIN memberships m ON m.member_id = up.id) \
+             SELECT l.resource_id AS resource_id FROM up JOIN links l ON l.provider_id = $1 AND l.resource_id = up.id \
+             AND l.wanted = 'yes'"
+        ));
+        let rows = sqlx::query(sql).bind(provider.to_string()).bind(json(groups)).fetch_all(self.read()).await?;
+        rows.iter().map(|row| word(row, "links", "resource_id")).collect()
     }
 
     /// Groups at a provider that hold, or should hold, one of these members: they change with it.
@@ -116,7 +187,7 @@ impl Store {
         let texts = self.dialect().texts(2);
         let sql = statement(format!(
             "SELECT DISTINCT l.resource_id AS resource_id FROM {texts} JOIN memberships m ON m.member_id = b.id \
-             JOIN links l ON l.provider_id = $1 AND l.resource_id = m.group_id"
+             JOIN links l ON l.provider_id = $1 AND l.resource_id = m.group_id AND l.wanted = 'yes'"
         ));
         let rows = sqlx::query(sql).bind(provider.to_string()).bind(json(members)).fetch_all(self.read()).await?;
         rows.iter().map(|row| word(row, "links", "resource_id")).collect()

@@ -1,6 +1,8 @@
 //! How a service provider behaves, as data. The default is a provider that does everything RFC 7643 and
 //! RFC 7644 ask for; each switch turns on one habit that real applications have.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -114,6 +116,8 @@ pub enum PatchPaths {
     Required,
     /// Only without `path`; others get 400.
     Pathless,
+    /// Only without `path`, but for members; others get 400.
+    PathlessAttributes,
 }
 
 /// How `op` must be written.
@@ -222,6 +226,8 @@ pub struct Behaviour {
     pub latency_ms: u64,
     /// The limit of requests; none by default.
     pub rate: Option<RateLimit>,
+    /// Limits of requests by method and, optionally, endpoint: `POST`, `PATCH /Groups`; none by default.
+    pub rates: BTreeMap<String, RateLimit>,
     /// The only `Content-Type` accepted in requests with a body; others get 415.
     pub content_type_required: Option<String>,
     /// Requests without `User-Agent` get 403.
@@ -262,8 +268,12 @@ pub struct Behaviour {
     pub unique_group_names: bool,
     /// Multi-valued attributes of which more than one value gets 400.
     pub single_valued: Vec<String>,
-    /// Whether PUT is known; else 405.
+    /// Whether PUT is known; else [`Behaviour::put_refused_status`].
     pub put: bool,
+    /// What a PUT is answered with where it is not known.
+    pub put_refused_status: u16,
+    /// A PUT of a group leaves its members as they are.
+    pub put_ignores_members: bool,
     /// A PUT without `id` in its body gets 400.
     pub put_needs_id: bool,
     /// The status of a PUT; 204 goes without a body.
@@ -280,6 +290,8 @@ pub struct Behaviour {
     pub etag: bool,
     /// Attributes that get 400 in a PATCH.
     pub attributes_refused: Vec<String>,
+    /// Attributes of a group that a PATCH may change; empty is any, others get 400.
+    pub group_patch_attributes: Vec<String>,
     /// A change of a group's `displayName` is answered well and dropped.
     pub group_renames_ignored: bool,
     /// Attributes that are dropped in silence (dotted for sub-attributes, URNs for extensions).
@@ -302,6 +314,10 @@ pub struct Behaviour {
     pub members_per_create_max: usize,
     /// Members in one PATCH, added and removed together; 0 is no limit.
     pub members_per_patch_max: usize,
+    /// Members removed by one PATCH; 0 is no limit.
+    pub members_removed_per_patch_max: usize,
+    /// The `type` that a member who is a user must carry, else 400.
+    pub member_type_required: Option<String>,
     /// Whether PATCH may replace or clear `members` as a whole; else 400.
     pub members_replace: bool,
     /// Which ways of removing members are understood.
@@ -316,6 +332,10 @@ pub struct Behaviour {
     pub filter: Filtering,
     /// Attributes that may stand in a filter; empty is any.
     pub filter_attributes: Vec<String>,
+    /// A filter by another attribute is answered with 200 and nothing instead of 400.
+    pub foreign_filter_is_empty: bool,
+    /// A listing without a filter shows one user who does not exist.
+    pub listing_is_made_up: bool,
     /// Only `eq` joined by `and` is understood.
     pub filter_eq_and_only: bool,
     /// How a listing is cut into pages.
@@ -341,6 +361,7 @@ impl Default for Behaviour {
         Self {
             latency_ms: 0,
             rate: None,
+            rates: BTreeMap::new(),
             content_type_required: None,
             user_agent_required: false,
             delete_refuses_json: false,
@@ -362,6 +383,8 @@ impl Default for Behaviour {
             unique_group_names: false,
             single_valued: Vec::new(),
             put: true,
+            put_refused_status: 405,
+            put_ignores_members: false,
             put_needs_id: false,
             put_status: 200,
             patch: true,
@@ -370,6 +393,7 @@ impl Default for Behaviour {
             op_case: OpCase::Any,
             etag: true,
             attributes_refused: Vec::new(),
+            group_patch_attributes: Vec::new(),
             group_renames_ignored: false,
             attributes_dropped: Vec::new(),
             attributes_lower_cased: Vec::new(),
@@ -381,6 +405,8 @@ impl Default for Behaviour {
             members_in_create: CreateMembers::Accepted,
             members_per_create_max: 0,
             members_per_patch_max: 0,
+            members_removed_per_patch_max: 0,
+            member_type_required: None,
             members_replace: true,
             member_removal: Removal::Any,
             removing_non_member_is_404: false,
@@ -388,6 +414,8 @@ impl Default for Behaviour {
             nested_groups: true,
             filter: Filtering::Works,
             filter_attributes: Vec::new(),
+            foreign_filter_is_empty: false,
+            listing_is_made_up: false,
             filter_eq_and_only: false,
             paging: Paging::Index,
             page_size_max: 1000,

@@ -54,6 +54,8 @@ impl Matcher {
 pub enum Fault {
     /// A SCIM error with this status; nothing is applied.
     Status(u16),
+    /// 400 with `expiredCursor` (RFC 9865 §2.1).
+    ExpiredCursor,
     /// 429 with `Retry-After` as given.
     Throttled(String),
     /// The request is applied, then answered with a SCIM error of this status.

@@ -64,6 +64,10 @@ pub(crate) fn list(scene: Scene<'_>, storage: &Storage, kind: ResourceKind, quer
             (found.into_iter().skip(page.skip).take(page.count).collect(), total)
         }
     };
+    if scene.behaviour.listing_is_made_up && query.filter.is_none() && kind == ResourceKind::User {
+        let nobody = json!({ "schemas": [kind.schema_urn()], "id": "made-up", "userName": "made.up" });
+        return Ok(Answer::scim(200, envelope(scene.behaviour, page, 1, vec![nobody])));
+    }
     let projection = query.projection();
     let shown: Vec<Value> = hits.iter().map(|stored| render(scene, storage, kind, stored, &projection)).collect();
     Ok(Answer::scim(200, envelope(scene.behaviour, page, total, shown)))
@@ -117,6 +121,7 @@ fn filter_of(query: &Query, behaviour: &Behaviour) -> Result<Filtered, Refusal> 
     let allowed = &behaviour.filter_attributes;
     let foreign = names.iter().find(|name| !allowed.iter().any(|one| one.eq_ignore_ascii_case(name)));
     match foreign {
+        Some(_) if !allowed.is_empty() && behaviour.foreign_filter_is_empty => Ok(Filtered::Nothing),
         Some(name) if !allowed.is_empty() => {
             Err(Refusal::bad("invalidFilter", format!("`{name}` cannot be filtered by")))
         }

@@ -101,6 +101,15 @@ pub(crate) fn check_habits(operations: &[Operation], edits: &[Edit], behaviour: 
     if max > 0 && touched > max {
         return Err(Refusal::new(400, Some("tooMany"), format!("{touched} members in one PATCH, at most {max}")));
     }
+    let removed: usize = edits.iter().filter(|edit| matches!(edit, Edit::Remove(_))).map(Edit::len).sum();
+    let max = behaviour.members_removed_per_patch_max;
+    if max > 0 && removed > max {
+        return Err(Refusal::new(
+            400,
+            Some("tooMany"),
+            format!("{removed} members removed in one PATCH, at most {max}"),
+        ));
+    }
     if !behaviour.members_replace && edits.iter().any(|edit| matches!(edit, Edit::Replace(_))) {
         return Err(Refusal::bad("invalidValue", "members can only be added and removed one by one"));
     }
@@ -158,6 +167,10 @@ fn admit_one(member: Value, storage: &Storage, behaviour: &Behaviour) -> Result<
     let group = storage.table(ResourceKind::Group).contains(value);
     if group && !behaviour.nested_groups {
         return Err(Refusal::bad("invalidValue", "groups cannot be members"));
+    }
+    let wanted = behaviour.member_type_required.as_deref();
+    if !group && wanted.is_some() && member.get("type").and_then(Value::as_str) != wanted {
+        return Err(Refusal::bad("invalidValue", "a member needs its `type`"));
     }
     if group || storage.table(ResourceKind::User).contains(value) {
         return Ok(Some(member));

@@ -18,6 +18,7 @@ mod limiter;
 mod list;
 mod members;
 mod patch;
+pub mod persona;
 mod render;
 mod resources;
 mod service;

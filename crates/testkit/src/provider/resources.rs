@@ -47,7 +47,9 @@ pub(crate) fn operate(scene: Scene<'_>, storage: &mut Storage, call: &Call) -> R
         };
     };
     match call.method.as_str() {
-        "PUT" if !behaviour.put => return Err(Refusal::new(405, None, "PUT is not supported")),
+        "PUT" if !behaviour.put => {
+            return Err(Refusal::new(behaviour.put_refused_status, None, "PUT is not supported"));
+        }
         "PATCH" if !behaviour.patch => return Err(Refusal::new(501, None, "PATCH is not supported")),
         _ => {}
     }
@@ -178,7 +180,10 @@ fn replace(scene: Scene<'_>, storage: &mut Storage, call: &Call, id: &str) -> Re
     check_unique(scene, storage, call.kind, &incoming.document, Some(id))?;
     let edits = match call.kind {
         // What a PUT leaves out is cleared (RFC 7644 §3.5.1).
-        ResourceKind::Group => vec![Edit::Replace(incoming.members.unwrap_or_default())],
+        ResourceKind::Group if !scene.behaviour.put_ignores_members => {
+            vec![Edit::Replace(incoming.members.unwrap_or_default())]
+        }
+        ResourceKind::Group => Vec::new(),
         ResourceKind::User => Vec::new(),
     };
     let edits = members::admit(edits, Some(id), storage, scene.behaviour)?;
@@ -220,6 +225,13 @@ fn modify(scene: Scene<'_>, storage: &mut Storage, call: &Call, id: &str) -> Res
     let body = call.body()?;
     let operations = patch::parse(body)?;
     check_writing(scene, body, &operations)?;
+    let allowed = &scene.behaviour.group_patch_attributes;
+    if call.kind == ResourceKind::Group && !allowed.is_empty() {
+        let foreign = operations.iter().flat_map(touched).find(|name| !allowed.contains(name));
+        if let Some(name) = foreign {
+            return Err(Refusal::bad("mutability", format!("`{name}` of a group cannot be changed")));
+        }
+    }
     let stored = storage.table(call.kind).get(id).ok_or_else(|| Refusal::not_found("resource"))?;
     let (document, edits) = match call.kind {
         ResourceKind::User => (patched(stored.document.clone(), &operations)?, Vec::new()),
@@ -286,6 +298,7 @@ fn check_writing(scene: Scene<'_>, body: &Map<String, Value>, operations: &[Oper
             PatchPaths::Any => false,
             PatchPaths::Required => operation.path.is_none(),
             PatchPaths::Pathless => operation.path.is_some(),
+            PatchPaths::PathlessAttributes => operation.path.is_some() && touched(operation) != ["members"],
         };
         if refused {
             return Err(Refusal::bad("invalidPath", "operations are not understood in this form"));

@@ -1,5 +1,6 @@
 //! From HTTP request to answer: faults, limits, credentials, routing, journal.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,7 @@ pub(crate) struct Service {
     recorder: Mutex<Recorder>,
     script: Mutex<Script>,
     violations: Mutex<Vec<Violation>>,
-    limiter: Mutex<Limiter>,
+    limiters: Mutex<BTreeMap<String, Limiter>>,
     started: Instant,
     pub(crate) stopping: CancellationToken,
 }
@@ -61,7 +62,7 @@ impl Service {
             recorder: Mutex::new(Recorder::new()),
             script: Mutex::new(Script::default()),
             violations: Mutex::new(Vec::new()),
-            limiter: Mutex::new(Limiter::new()),
+            limiters: Mutex::default(),
             started: Instant::now(),
             stopping: CancellationToken::new(),
         }
@@ -113,19 +114,31 @@ impl Service {
             // Beside the base URL there is no SCIM, so the error is not SCIM's either.
             return Answer::html(404);
         }
-        let outcome = match self.limited(behaviour) {
+        let outcome = match self.limited(behaviour, request) {
             Some(answer) => return answer,
             None => self.admit(behaviour, request).and_then(|()| self.route(behaviour, request)),
         };
         outcome.unwrap_or_else(|refusal| Answer::refused(refusal, behaviour))
     }
 
-    fn limited(&self, behaviour: &Behaviour) -> Option<Answer> {
-        let limit = behaviour.rate?;
-        let wait = lock(&self.limiter).take(limit, Instant::now()).err()?;
-        let mut answer = Answer::refused(Refusal::new(429, None, "too many requests"), behaviour);
-        answer.retry_after = retry_after(limit.retry_after, wait);
-        Some(answer)
+    fn limited(&self, behaviour: &Behaviour, request: &Incoming) -> Option<Answer> {
+        let endpoint = request.path.get(1..).and_then(|path| path.split('/').next()).unwrap_or_default();
+        let applies = |class: &str| match class.split_once(' ') {
+            Some((method, path)) => method == request.method && path == format!("/{endpoint}"),
+            None => class == request.method,
+        };
+        let own =
+            behaviour.rates.iter().filter(|(class, _)| applies(class)).map(|(class, limit)| (class.as_str(), *limit));
+        for (class, limit) in behaviour.rate.map(|limit| ("", limit)).into_iter().chain(own) {
+            let mut limiters = lock(&self.limiters);
+            let limiter = limiters.entry(class.to_owned()).or_insert_with(Limiter::new);
+            if let Err(wait) = limiter.take(limit, Instant::now()) {
+                let mut answer = Answer::refused(Refusal::new(429, None, "too many requests"), behaviour);
+                answer.retry_after = retry_after(limit.retry_after, wait);
+                return Some(answer);
+            }
+        }
+        None
     }
 
     /// Credentials and headers.
@@ -341,6 +354,9 @@ async fn respond(
     let answer = match fault {
         None => service.answer(behaviour, incoming),
         Some(Fault::Status(status)) => refused(status),
+        Some(Fault::ExpiredCursor) => {
+            Answer::refused(Refusal::bad("expiredCursor", "the cursor has expired"), behaviour)
+        }
         Some(Fault::Throttled(after)) => Answer { retry_after: Some(after), ..refused(429) },
         Some(Fault::StatusAfterApplying(status)) => {
             let object = service.answer(behaviour, incoming).object;

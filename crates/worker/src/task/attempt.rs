@@ -1,9 +1,10 @@
 //! One object on its way through a task: what is known, what is planned, and a ledger of what was done.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use scimfleet_core::outcome::Outcome;
-use scimfleet_core::plan::{Plan, Standing};
+use scimfleet_core::plan::{Member, Plan, Standing};
 use scimfleet_core::scim::Document;
 use scimfleet_core::state::Ownership;
 use scimfleet_core::task::Task;
@@ -39,9 +40,19 @@ pub(crate) struct Members {
     pub(crate) waiting: Vec<ResourceId>,
     /// All that should be there, for a POST or PUT of the whole.
     pub(crate) whole: Vec<(ResourceId, RemoteId)>,
+    /// Those of them that are groups themselves.
+    pub(crate) groups: HashSet<ResourceId>,
 }
 
 impl Members {
+    /// As they are sent.
+    pub(crate) fn sent(&self, list: &[(ResourceId, RemoteId)]) -> Vec<Member> {
+        let kind = |id: &ResourceId| {
+            if self.groups.contains(id) { ResourceKind::Group } else { ResourceKind::User }
+        };
+        list.iter().map(|(id, account)| Member { account: account.clone(), kind: kind(id) }).collect()
+    }
+
     pub(crate) fn differ(&self) -> bool {
         !self.add.is_empty() || !self.remove.is_empty() || !self.dangling.is_empty()
     }

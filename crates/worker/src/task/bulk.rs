@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use scimfleet_core::outcome::Outcome;
+use scimfleet_core::plan::spoken;
 use scimfleet_core::profile::Profile;
 use scimfleet_core::provider::{ProviderSettings, Switch};
 use scimfleet_core::retry::Class;
@@ -170,12 +171,12 @@ impl Bulk {
     }
 
     /// Offers an operation and waits for its answer.
-    pub(crate) async fn submit(&self, call: &Call<'_>) -> Submitted {
+    pub(crate) async fn submit(&self, call: &Call<'_>, profile: &Profile) -> Submitted {
         let answer = {
             let mut state = self.state();
             let name = state.named;
             let offered = state.room.and_then(|room| {
-                let operation = operation_of(call, name)?;
+                let operation = operation_of(call, name, profile)?;
                 let bytes = bytes_of(&operation);
                 (room.fits(std::iter::once(bytes)) == 1).then_some((operation, bytes))
             });
@@ -226,12 +227,18 @@ impl State {
 }
 
 /// The call as an operation of a bulk request.
-fn operation_of(call: &Call<'_>, name: u64) -> Option<BulkOperation> {
+fn operation_of(call: &Call<'_>, name: u64, profile: &Profile) -> Option<BulkOperation> {
     let (method, data) = match call.content {
         Content::Create(document) => (BulkMethod::Post, Some(Value::Object(document.clone()))),
-        Content::Replace(document) => (BulkMethod::Put, Some(Value::Object(document.clone()))),
+        Content::Replace(document) => {
+            let mut document = document.clone();
+            if profile.put_with_id {
+                document.insert("id".to_owned(), Value::from(call.account?.as_str()));
+            }
+            (BulkMethod::Put, Some(Value::Object(document)))
+        }
         Content::Patch(operations) => {
-            (BulkMethod::Patch, Some(json!({ "schemas": [PATCH_OP_URN], "Operations": operations })))
+            (BulkMethod::Patch, Some(json!({ "schemas": [PATCH_OP_URN], "Operations": spoken(operations, profile) })))
         }
         Content::Delete => (BulkMethod::Delete, None),
     };
@@ -443,7 +450,8 @@ mod tests {
         let call =
             || Call { kind: ResourceKind::User, account: None, content: Content::Create(&document), version: None };
         let (one, other) = (call(), call());
-        let offering = futures::future::join(bulk.submit(&one), bulk.submit(&other));
+        let profile = Profile::default();
+        let offering = futures::future::join(bulk.submit(&one, &profile), bulk.submit(&other, &profile));
         let gathering = async {
             assert!(matches!(bulk.next(10), Next::Wait(Some(_))), "the third may still join");
             bulk.leave();

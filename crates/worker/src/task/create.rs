@@ -33,7 +33,10 @@ impl Session<'_> {
     async fn post(&self, attempt: &mut Attempt, document: &Document, sought: &Sought) -> Outcome {
         let kind = attempt.link.kind;
         let with_members = kind == ResourceKind::Group && self.provider.profile.members_in_create;
-        let body = if with_members { self.with_members(attempt, document) } else { document.clone() };
+        if let Ok(most @ 1..) = usize::try_from(self.provider.profile.members_per_create) {
+            attempt.members.whole.truncate(most);
+        }
+        let body = if with_members { self.with_members(attempt, document, None) } else { document.clone() };
         let body = attempt.with_password(body);
         let write = Write { operation: "create", attributes: body.keys().cloned().collect(), removal: 0 };
         let call = Call { kind, account: None, content: Content::Create(&body), version: None };
@@ -59,7 +62,7 @@ impl Session<'_> {
     ) -> Outcome {
         let account = match answer.remote_id {
             Some(account) => account,
-            None => match self.look_up(attempt, sought, Look::Live).await {
+            None => match self.look_up(attempt, sought, Look::Fresh).await {
                 Ok(Judgement::Take(account)) => account,
                 Ok(_) => return unseen("the provider took the create and then did not show the account"),
                 Err(error) => return self.cannot_look(&error),
@@ -71,9 +74,7 @@ impl Session<'_> {
         attempt.arrived = true;
         self.note_sent(attempt, document);
         if with_members {
-            let whole = std::mem::take(&mut attempt.members.whole);
-            attempt.remember_members(&whole);
-            attempt.members.add.clear();
+            attempt.settle_members_of_post();
         }
         if attempt.members.differ()
             && let Err(outcome) = self.patch_members(attempt).await
@@ -129,7 +130,7 @@ impl Session<'_> {
         }
     }
 
-    fn cannot_look(&self, error: &LookError) -> Outcome {
+    pub(crate) fn cannot_look(&self, error: &LookError) -> Outcome {
         match error {
             LookError::Halt(halt) => self.halted(halt),
             LookError::Store(error) => {

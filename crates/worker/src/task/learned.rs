@@ -79,6 +79,13 @@ impl Session<'_> {
         }
     }
 
+    /// Filters answer nothing whatever is asked: everybody is listed instead.
+    pub(crate) async fn remember_no_filter(&self) {
+        if let Err(error) = self.worker.store.remember(self.provider.row.id, "filter", &false.into()).await {
+            tracing::debug!(error = %error, "that filters find nobody could not be remembered");
+        }
+    }
+
     /// Sets the provider aside when it is down, and fails the run that met it.
     pub(crate) async fn open_breaker(&self) -> Result<(), TaskError> {
         let throttled = self.throttled.lock().ok().and_then(|wait| *wait);

@@ -73,6 +73,13 @@ impl Listed {
     }
 }
 
+/// A listing that a task read for its look-ups.
+pub(crate) struct Everybody {
+    accounts: Vec<Account>,
+    /// Why it proves nothing about whom it lacks.
+    incomplete: Option<String>,
+}
+
 /// Why nobody can say whether the account is there.
 #[derive(Debug)]
 pub(crate) enum LookError {
@@ -100,8 +107,10 @@ impl From<StoreError> for LookError {
 pub(crate) enum Look<'a> {
     /// In the complete listing that this run made.
     Listed(&'a Listed),
-    /// By asking the provider now.
+    /// By asking the provider; a listing that this task read already will do.
     Live,
+    /// By asking the provider now: something was just written.
+    Fresh,
 }
 
 impl Session<'_> {
@@ -115,12 +124,13 @@ impl Session<'_> {
         let settings = &self.provider.row.settings;
         let accounts = match look {
             Look::Listed(listed) => listed.accounts(sought),
-            Look::Live => self.ask(attempt, sought).await?,
+            Look::Live => self.ask(attempt, sought, attempt.has_open_intent()).await?,
+            Look::Fresh => self.ask(attempt, sought, true).await?,
         };
         Ok(judge(sought.wish(), &accounts, &settings.match_order, settings.adopt))
     }
 
-    async fn ask(&self, attempt: &mut Attempt, sought: &Sought) -> Result<Vec<Account>, LookError> {
+    async fn ask(&self, attempt: &mut Attempt, sought: &Sought, fresh: bool) -> Result<Vec<Account>, LookError> {
         let kind = attempt.link.kind;
         let mut accounts = Vec::new();
         let mut understood = true;
@@ -130,7 +140,7 @@ impl Session<'_> {
                 MatchAttribute::UserName => (kind.naming_attribute(), Some(sought.name.as_str())),
             };
             let Some(value) = value else { continue };
-            if !self.provider.profile.can_filter_by(name) {
+            if !self.provider.profile.can_filter_by(name) || self.health.filters_lie() {
                 understood = false;
                 continue;
             }
@@ -141,38 +151,96 @@ impl Session<'_> {
                 break;
             }
         }
+        if accounts.is_empty() && understood {
+            understood = self.filters_find(attempt).await?;
+        }
         if accounts.is_empty() && !understood {
-            accounts = self.search_listing(attempt, sought).await?;
+            accounts = self.search_listing(attempt, sought, fresh).await?;
         }
         accounts.sort_by(|one, other| one.remote_id.cmp(&other.remote_id));
         accounts.dedup_by(|one, other| one.remote_id == other.remote_id);
         self.without_owned(attempt, accounts).await
     }
 
-    /// For a provider that understands no filter: everybody is read. It is slow, and happens only for
-    /// creates outside a full sync and after an ambiguous answer.
-    async fn search_listing(&self, attempt: &mut Attempt, sought: &Sought) -> Result<Vec<Account>, LookError> {
+    /// Whether a filter finds who is there. Some providers answer every look-up with nothing, and everybody
+    /// would be made a second time: before the first "nobody" is believed, an account that is known to be
+    /// there is looked for. Two requests, once for each kind in a process.
+    async fn filters_find(&self, attempt: &mut Attempt) -> Result<bool, LookError> {
         let kind = attempt.link.kind;
-        let mut lister = Lister::new(self.provider.client.clone(), kind, ListPosition::start());
+        if self.health.is_checked(kind) {
+            return Ok(!self.health.filters_lie());
+        }
+        let name = kind.naming_attribute();
+        let known = self.worker.store.accounts_after(self.provider.row.id, kind, None, 1).await?;
+        let Some((_, account)) = known.first().filter(|_| self.provider.profile.can_filter_by(name)) else {
+            return Ok(true);
+        };
+        let Ok(answer) = self.get(attempt, account).await else { return Ok(true) };
+        let shown = answer.document.as_ref().and_then(|document| document.get(name)).and_then(Value::as_str);
+        let Some(shown) = shown else { return Ok(true) };
+        let finds = !self.find(attempt, name, shown).await?.resources.is_empty();
+        self.health.note_filters(kind, finds);
+        if !finds {
+            tracing::warn!(provider = %self.provider.row.name(), kind = %kind, "a filter does not find an account that is there; everybody is listed instead");
+            self.remember_no_filter().await;
+        }
+        Ok(finds)
+    }
+
+    /// For a provider that understands no filter: everybody is read, once in a task. It is slow, and happens
+    /// only for creates outside a full sync and after an ambiguous answer.
+    async fn search_listing(
+        &self,
+        attempt: &mut Attempt,
+        sought: &Sought,
+        fresh: bool,
+    ) -> Result<Vec<Account>, LookError> {
+        let mut everybody = self.everybody.lock().await;
+        if everybody.is_none() || fresh {
+            *everybody = Some(self.list_everybody(attempt).await?);
+        }
+        let Some(everybody) = everybody.as_ref() else { return Ok(Vec::new()) };
+        let accounts: Vec<Account> = everybody
+            .accounts
+            .iter()
+            .filter(|account| {
+                account.external_id.is_some() && account.external_id == sought.external_id
+                    || account.name_key.as_deref() == Some(&sought.name_key)
+            })
+            .cloned()
+            .collect();
+        match &everybody.incomplete {
+            Some(reason) if accounts.is_empty() && attempt.has_open_intent() => {
+                Err(LookError::Undecided(reason.clone()))
+            }
+            _ => Ok(accounts),
+        }
+    }
+
+    async fn list_everybody(&self, attempt: &mut Attempt) -> Result<Everybody, LookError> {
+        match self.list_once(attempt).await {
+            Err(Halt::Failed(failure)) if failure.is_cursor_lost() => Ok(self.list_once(attempt).await?),
+            listed => Ok(listed?),
+        }
+    }
+
+    async fn list_once(&self, attempt: &mut Attempt) -> Result<Everybody, Halt> {
+        let kind = attempt.link.kind;
+        let start = ListPosition::start_of(&self.provider.profile);
+        let mut lister = Lister::new(self.provider.client.clone(), kind, start);
         let mut accounts = Vec::new();
         loop {
             let _turn = self.turn(kind, Route::Read).await.map_err(Halt::NotNow)?;
             let page = lister.next_page(Projection::Except("members"), &self.context).await;
             let Some(page) = page.map_err(|error| Halt::Failed(Failure::new(error)))? else { break };
             attempt.requests.request("GET", 1);
-            accounts.extend(page.resources.iter().filter_map(|document| account_of(kind, document)).filter(
-                |account| {
-                    account.external_id.is_some() && account.external_id == sought.external_id
-                        || account.name_key.as_deref() == Some(&sought.name_key)
-                },
-            ));
+            accounts.extend(page.resources.iter().filter_map(|document| account_of(kind, document)));
         }
-        match lister.listing() {
-            Some(Listing::Incomplete(reason)) if accounts.is_empty() && attempt.has_open_intent() => {
-                Err(LookError::Undecided(reason.to_string()))
-            }
-            _ => Ok(accounts),
-        }
+        let incomplete = match lister.listing() {
+            Some(Listing::Incomplete(reason)) => Some(reason.to_string()),
+            _ => None,
+        };
+        Ok(Everybody { accounts, incomplete })
     }
 
     /// Accounts that another of our objects owns are nobody's to take.

@@ -1,10 +1,10 @@
 //! The members of a group: what to add, to remove, to wait for, and sending the differences (R21, R24).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use scimfleet_core::outcome::Outcome;
-use scimfleet_core::plan::{member_patches, member_values};
-use scimfleet_core::profile::Update;
+use scimfleet_core::plan::{member_patches, member_values, removals_per_patch};
+use scimfleet_core::profile::{NestedGroups, Update};
 use scimfleet_core::retry::Class;
 use scimfleet_core::scim::Document;
 use scimfleet_core::scim::message::PatchOperation;
@@ -24,7 +24,12 @@ impl Session<'_> {
         let groups: Vec<ResourceId> = attempts.iter().map(|attempt| attempt.id().clone()).collect();
         let store = &self.worker.store;
         let provider = self.provider.row.id;
-        let delta = store.membership_delta(provider, &groups).await?;
+        let flat = self.provider.profile.nested_groups == NestedGroups::Flatten;
+        let delta = if flat {
+            store.flattened_delta(provider, &groups).await?
+        } else {
+            store.membership_delta(provider, &groups).await?
+        };
         let mut by_group: HashMap<ResourceId, Members> = HashMap::new();
         for row in delta.missing {
             sort_in(by_group.entry(row.group_id.clone()).or_default(), row);
@@ -38,16 +43,24 @@ impl Session<'_> {
             let list = if known { &mut members.vanished } else { &mut members.dangling };
             list.push((member, account));
         }
-        let whole = self.provider.profile.update == Update::Put;
+        let profile = &self.provider.profile;
+        let whole = profile.update == Update::Put || profile.update_of_members() == Update::Put;
         let wanting: Vec<ResourceId> = attempts
             .iter()
             .filter(|attempt| whole || attempt.account.remote_id.is_none())
             .map(|attempt| attempt.id().clone())
             .collect();
         if !wanting.is_empty() {
-            for row in store.members_at(provider, &wanting).await? {
+            let rows = if flat {
+                store.flattened_at(provider, &wanting).await?
+            } else {
+                store.members_at(provider, &wanting).await?
+            };
+            for row in rows {
                 if let (Some(Wanted::Yes), Some(account)) = (row.wanted, row.remote_id) {
-                    by_group.entry(row.group_id).or_default().whole.push((row.member_id, account));
+                    let members = by_group.entry(row.group_id).or_default();
+                    note_kind(members, row.kind, &row.member_id);
+                    members.whole.push((row.member_id, account));
                 }
             }
         }
@@ -58,13 +71,24 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// A group's document with every member that has an account.
-    pub(crate) fn with_members(&self, attempt: &Attempt, document: &Document) -> Document {
+    /// A group's document with every member that has an account; `shown`: what the provider holds, of which
+    /// members that others added are kept (R23).
+    pub(crate) fn with_members(&self, attempt: &Attempt, document: &Document, shown: Option<&Document>) -> Document {
         let mut body = document.clone();
-        let accounts = attempt.members.whole.iter().map(|(_, account)| account);
-        let members = member_values(accounts);
-        if members != Value::Array(Vec::new()) || attempt.account.remote_id.is_some() {
-            body.insert("members".to_owned(), members);
+        let members = &attempt.members;
+        let mut values = member_values(&members.sent(&members.whole), &self.provider.profile);
+        let there = shown.and_then(|shown| shown.get("members")).and_then(Value::as_array);
+        if let (Some(there), Value::Array(list)) = (there, &mut values) {
+            let ours = members.whole.iter().chain(&members.remove).chain(&members.dangling).chain(&members.vanished);
+            let known: HashSet<&str> = ours.map(|(_, account)| account.as_str()).collect();
+            let id = |member: &Value| {
+                member.get("value").map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned))
+            };
+            let others = there.iter().filter(|member| id(member).is_some_and(|id| !known.contains(id.as_str())));
+            list.extend(others.filter_map(id).map(|id| serde_json::json!({ "value": id })));
+        }
+        if values != Value::Array(Vec::new()) || attempt.account.remote_id.is_some() {
+            body.insert("members".to_owned(), values);
         }
         body
     }
@@ -72,20 +96,26 @@ impl Session<'_> {
     /// Sends the differences, chunk by chunk. What was sent before a failure is remembered.
     pub(crate) async fn patch_members(&self, attempt: &mut Attempt) -> Result<(), Outcome> {
         let Some(account) = attempt.account.remote_id.clone() else { return Ok(()) };
-        let accounts = |list: &[(ResourceId, RemoteId)]| list.iter().map(|(_, id)| id.clone()).collect::<Vec<_>>();
-        let (add, remove) = (accounts(&attempt.members.add), accounts(&attempt.members.remove));
-        let patches = if self.provider.profile.update == Update::Put {
+        if self.provider.profile.update_of_members() == Update::Put {
             return self.put_members(attempt, &account).await;
-        } else {
-            member_patches(&add, &remove, &self.provider.profile)
-        };
-        for operations in patches {
+        }
+        let (add, remove) = (attempt.members.sent(&attempt.members.add), attempt.members.sent(&attempt.members.remove));
+        for operations in member_patches(&add, &remove, &self.provider.profile) {
             let (added, removed) = touched(&operations);
             let write = of_members("patch", removed.len());
             match self.deliver(attempt, &write, patch_of(&account, &operations)).await {
                 Ok(answer) => {
                     attempt.account.version = answer.version;
                     self.health.ok();
+                    attempt.remember_chunk(&added, &removed);
+                }
+                // Some answer 404 when the one to be removed is no member any more.
+                Err(Halt::Failed(failure))
+                    if failure.is_believable_not_found() && added.is_empty() && removed.len() == 1 =>
+                {
+                    if self.get(attempt, &account).await.is_err() {
+                        return Err(self.members_halted(attempt, &Halt::Failed(failure)).await);
+                    }
                     attempt.remember_chunk(&added, &removed);
                 }
                 Err(halt) => return Err(self.members_halted(attempt, &halt).await),
@@ -98,8 +128,7 @@ impl Session<'_> {
     /// `noTarget` or the like (RFC 7644 §3.5.2.2): then they are out, and the next ones are not asked about.
     async fn remove_dangling(&self, attempt: &mut Attempt, account: &RemoteId) -> Result<(), Outcome> {
         let dangling = std::mem::take(&mut attempt.members.dangling);
-        let chunk = usize::try_from(self.provider.profile.members_per_patch.max(1)).unwrap_or(usize::MAX);
-        for members in dangling.chunks(chunk) {
+        for members in dangling.chunks(removals_per_patch(&self.provider.profile)) {
             if !self.take_out(attempt, account, members).await? {
                 // One of them is not listed, and a PATCH is applied whole or not at all.
                 let mut listed = false;
@@ -122,11 +151,15 @@ impl Session<'_> {
         account: &RemoteId,
         members: &[(ResourceId, RemoteId)],
     ) -> Result<bool, Outcome> {
-        let gone: Vec<RemoteId> = members.iter().map(|(_, id)| id.clone()).collect();
+        let gone = attempt.members.sent(members);
         for operations in member_patches(&[], &gone, &self.provider.profile) {
             match self.deliver(attempt, &of_members("patch", 0), patch_of(account, &operations)).await {
                 Ok(answer) => attempt.account.version = answer.version,
-                Err(Halt::Failed(failure)) if failure.class() == Class::Permanent => return Ok(false),
+                Err(Halt::Failed(failure))
+                    if failure.class() == Class::Permanent || failure.is_believable_not_found() =>
+                {
+                    return Ok(false);
+                }
                 Err(halt) => return Err(self.members_halted(attempt, &halt).await),
             }
         }
@@ -148,7 +181,11 @@ impl Session<'_> {
     /// For a provider that only takes the whole group.
     async fn put_members(&self, attempt: &mut Attempt, account: &RemoteId) -> Result<(), Outcome> {
         let Some(document) = attempt.account.sent.clone() else { return Ok(()) };
-        let body = self.with_members(attempt, &document);
+        let shown = match self.read_before_put(attempt, account, &document).await {
+            Ok(shown) => shown,
+            Err(halt) => return Err(self.members_halted(attempt, &halt).await),
+        };
+        let body = self.merged(attempt, &document, shown.as_ref());
         let write = of_members("replace", attempt.members.remove.len());
         let content = Content::Replace(&body);
         let call = Call { kind: ResourceKind::Group, account: Some(account), content, version: None };
@@ -176,6 +213,7 @@ fn patch_of<'a>(account: &'a RemoteId, operations: &'a [PatchOperation]) -> Call
 /// Who is added, who is waited for, who is left out (R24): members out of scope, inactive ones without
 /// an account and parked ones are not waited for.
 fn sort_in(members: &mut Members, row: MemberRow) {
+    note_kind(members, row.kind, &row.member_id);
     match (row.wanted, row.remote_id) {
         (Some(Wanted::Yes), Some(account)) => members.add.push((row.member_id, account)),
         (Some(Wanted::Yes), None) => {
@@ -185,6 +223,12 @@ fn sort_in(members: &mut Members, row: MemberRow) {
             }
         }
         _ => {}
+    }
+}
+
+fn note_kind(members: &mut Members, kind: ResourceKind, id: &ResourceId) {
+    if kind == ResourceKind::Group {
+        members.groups.insert(id.clone());
     }
 }
 
@@ -243,6 +287,14 @@ impl Attempt {
         self.members.remove = rest;
         let gone: Vec<ResourceId> = done.into_iter().map(|(member, _)| member).collect();
         self.forget_members(&gone);
+    }
+
+    /// What a POST carried of the members is there; the rest still differs.
+    pub(crate) fn settle_members_of_post(&mut self) {
+        let whole = std::mem::take(&mut self.members.whole);
+        let sent: HashSet<&ResourceId> = whole.iter().map(|(id, _)| id).collect();
+        self.members.add.retain(|(id, _)| !sent.contains(id));
+        self.remember_members(&whole);
     }
 
     /// A PUT of the whole group settled every difference at once.

@@ -8,11 +8,13 @@ mod guard;
 mod learned;
 pub(crate) mod lookup;
 mod members;
+mod merge;
 pub(crate) mod pace;
 mod password;
 mod rate;
 mod send;
 mod settle;
+mod turn;
 mod update;
 mod wire;
 
@@ -36,9 +38,10 @@ use tokio::sync::OnceCell;
 
 use self::attempt::Attempt;
 use self::bulk::{Bulk, Room};
-use self::lookup::{Listed, Sought};
+use self::lookup::{Everybody, Listed, Sought};
 use self::pace::{Health, LEASE, RENEW_EVERY, Tenure, Trip};
 use self::settle::intent_of;
+use self::turn::WRITER_WAIT;
 use crate::Worker;
 use crate::desire::{Desire, DesireError, desires};
 use crate::provider::{Provider, ProviderError};
@@ -85,6 +88,8 @@ pub(crate) struct Session<'a> {
     pub(crate) health: Arc<Health>,
     pub(crate) bulk: Bulk,
     refused: OnceCell<bool>,
+    /// Everybody at the provider, where look-ups need a listing.
+    pub(crate) everybody: tokio::sync::Mutex<Option<Everybody>>,
     throttled: Mutex<Option<Duration>>,
     tripped: Mutex<Option<(Trip, String)>>,
 }
@@ -157,6 +162,7 @@ async fn work(worker: &Worker, task: &Task, traceparent: Option<String>) -> Resu
         context: RequestContext { traceparent },
         tenure: Tenure::new(Instant::now()),
         refused: OnceCell::new(),
+        everybody: tokio::sync::Mutex::new(None),
         throttled: Mutex::new(None),
         tripped: Mutex::new(None),
     };
@@ -226,6 +232,10 @@ impl Session<'_> {
             if !attempt.link.dirty && !attempt.has_open_intent() && self.task.cause != Cause::Job {
                 attempt.outcome = Some(Outcome::Unchanged);
                 attempt.untouched = true;
+            }
+            // Users are sent all the same.
+            if self.task.kind == ResourceKind::Group && !self.provider.profile.groups {
+                attempt.outcome = Some(Outcome::Kept);
             }
         }
         self.desire(attempts).await?;
@@ -326,6 +336,22 @@ impl Session<'_> {
         if self.provider.row.settings.dry_run {
             return Ok(());
         }
+        if !attempts.iter().any(Attempt::writes) {
+            return Ok(());
+        }
+        if !self.may_write().await? {
+            // Another worker writes: what is left of this task comes again soon.
+            for attempt in attempts.iter_mut().filter(|attempt| attempt.writes()) {
+                attempt.outcome = Some(Outcome::Throttled(WRITER_WAIT));
+            }
+            return Ok(());
+        }
+        let sent = self.send_all(attempts).await;
+        self.write_no_more().await?;
+        sent
+    }
+
+    async fn send_all(&self, attempts: &mut [Attempt]) -> Result<(), TaskError> {
         let listed = self.listed(attempts).await?;
         let asked_at = Instant::now();
         let intents: Vec<(&ClaimedLink, String)> = attempts
@@ -343,7 +369,8 @@ impl Session<'_> {
             attempts.iter_mut().filter(|attempt| attempt.writes() && ours.contains(attempt.id())).collect();
         // Objects that travel together are all at work at once; how many requests that makes is the wire's.
         let together = self.bulk.begin(writing.len());
-        let in_flight = if together { writing.len() } else { self.worker.limits.requests_in_flight.max(1) };
+        let alone = if self.provider.profile.one_writer { 1 } else { self.worker.limits.requests_in_flight.max(1) };
+        let in_flight = if together { writing.len() } else { alone };
         let mut work = Vec::with_capacity(writing.len());
         for attempt in writing {
             work.push(self.work_on(attempt, listed.as_ref()));
@@ -369,7 +396,8 @@ impl Session<'_> {
             tokio::time::sleep(RENEW_EVERY).await;
             let asked_at = Instant::now();
             let renewed = self.worker.store.renew(self.provider.row.id, &self.worker.name, links, LEASE).await;
-            if renewed.is_ok_and(|ours| ours.len() == links.len()) {
+            let is_writer = self.may_write().await.unwrap_or(false);
+            if is_writer && renewed.is_ok_and(|ours| ours.len() == links.len()) {
                 self.tenure.renewed(asked_at);
             }
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use scimfleet_core::ResourceKind;
 use scimfleet_core::retry::Class;
 
 use super::rate::Learning;
@@ -90,6 +91,9 @@ pub(crate) struct Health {
     not_found: Mutex<VecDeque<(Instant, u64)>>,
     /// Operations that a bulk request may hold so that it is answered in good time; 0: not known yet.
     bulk_room: AtomicUsize,
+    filters_lie: AtomicBool,
+    users_checked: AtomicBool,
+    groups_checked: AtomicBool,
 }
 
 impl Health {
@@ -113,6 +117,28 @@ impl Health {
     /// A bulk request of so many operations was not answered in time, or with too much.
     pub(crate) fn bulk_failed(&self, operations: usize) {
         self.bulk_room.store((operations / 2).max(2), Ordering::Relaxed);
+    }
+
+    /// Whether filters for this kind were tried on an account that is there.
+    pub(crate) fn is_checked(&self, kind: ResourceKind) -> bool {
+        self.checked(kind).load(Ordering::Relaxed)
+    }
+
+    /// Notes whether a filter found an account that is there.
+    pub(crate) fn note_filters(&self, kind: ResourceKind, find: bool) {
+        self.checked(kind).store(true, Ordering::Relaxed);
+        self.filters_lie.fetch_or(!find, Ordering::Relaxed);
+    }
+
+    pub(crate) fn filters_lie(&self) -> bool {
+        self.filters_lie.load(Ordering::Relaxed)
+    }
+
+    fn checked(&self, kind: ResourceKind) -> &AtomicBool {
+        match kind {
+            ResourceKind::User => &self.users_checked,
+            ResourceKind::Group => &self.groups_checked,
+        }
     }
 
     /// Notes a success.

@@ -110,6 +110,10 @@ pub(crate) fn idle(plan: &Plan) -> Outcome {
     match plan.operation {
         Operation::Nothing(Idle::NoAccountNeeded | Idle::NeverThere) => Outcome::Absent,
         Operation::Nothing(Idle::Kept) => Outcome::Kept,
+        Operation::Nothing(Idle::NameFixed) => Outcome::Parked(
+            ParkReason::Refused,
+            "the provider does not let a group be renamed; rename it there by hand, then `parked retry`".to_owned(),
+        ),
         _ => Outcome::Unchanged,
     }
 }

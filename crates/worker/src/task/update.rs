@@ -35,15 +35,21 @@ impl Session<'_> {
             Operation::Nothing(_) => Ok(()),
             Operation::Patch { operations } => {
                 let document = attempt.desired.as_ref().map(|desired| desired.document.clone());
-                self.patch(attempt, &account, operations, document, "patch", attributes).await
+                match self.with_others(attempt, &account, &plan.changes, operations).await {
+                    Ok(operations) => self.patch(attempt, &account, &operations, document, "patch", attributes).await,
+                    Err(halt) => Err(halt),
+                }
             }
             Operation::Replace { document } => self.put(attempt, &account, document, "replace", attributes).await,
             Operation::Deactivate { operations, document } => {
                 let document = document.clone();
-                match self.provider.profile.update {
-                    Update::Patch => {
-                        self.patch(attempt, &account, operations, Some(document), "deactivate", attributes).await
-                    }
+                match self.provider.profile.update_of_active() {
+                    Update::Patch => match self.with_others(attempt, &account, &plan.changes, operations).await {
+                        Ok(operations) => {
+                            self.patch(attempt, &account, &operations, Some(document), "deactivate", attributes).await
+                        }
+                        Err(halt) => Err(halt),
+                    },
                     Update::Put => self.put(attempt, &account, &document, "deactivate", attributes).await,
                 }
             }
@@ -54,12 +60,19 @@ impl Session<'_> {
             Err(Halt::Failed(failure)) => return self.update_failed(attempt, &failure).await,
             Err(Halt::NotNow(outcome)) => return outcome,
         }
+        if let Some(outcome) = self.follow_name(attempt, plan).await {
+            return outcome;
+        }
         if attempt.members.differ()
             && let Err(outcome) = self.patch_members(attempt).await
         {
             return outcome;
         }
-        if plan.operation.takes_away() { Outcome::Deactivated } else { Outcome::Updated }
+        match plan.operation {
+            Operation::Nothing(Idle::NameFixed) => idle(plan),
+            _ if plan.operation.takes_away() => Outcome::Deactivated,
+            _ => Outcome::Updated,
+        }
     }
 
     /// Reads what an account shows and plans again with that.
@@ -130,7 +143,8 @@ impl Session<'_> {
     ) -> Result<(), Halt> {
         let kind = attempt.link.kind;
         let is_group = kind == ResourceKind::Group;
-        let body = if is_group { self.with_members(attempt, document) } else { document.clone() };
+        let shown = self.read_before_put(attempt, account, document).await?;
+        let body = self.merged(attempt, document, shown.as_ref());
         let write = Write { operation, attributes, removal: i64::from(operation == "deactivate") };
         let content = Content::Replace(&body);
         let call = Call { kind, account: Some(account), content, version: self.if_match(attempt) };
@@ -138,7 +152,8 @@ impl Session<'_> {
             Ok(answer) => {
                 self.note_answer(attempt, answer);
                 self.note_sent(attempt, document);
-                if is_group {
+                // Where members go by PATCH, a PUT may leave them as they are.
+                if is_group && self.provider.profile.update_of_members() == Update::Put {
                     attempt.settle_members_of_put();
                 }
                 Ok(())
@@ -232,6 +247,9 @@ impl Session<'_> {
     }
 
     pub(crate) fn note_answer(&self, attempt: &mut Attempt, answer: Answer) {
+        if self.provider.profile.id_follows_name && answer.remote_id.is_some() {
+            attempt.account.remote_id = answer.remote_id;
+        }
         attempt.account.version = answer.version;
         self.health.ok();
     }

@@ -97,6 +97,14 @@ impl Call<'_> {
             Content::Delete => "DELETE",
         }
     }
+
+    const fn route(&self) -> Route {
+        match self.content {
+            Content::Create(_) => Route::Create,
+            Content::Replace(_) | Content::Patch(_) => Route::Update,
+            Content::Delete => Route::Delete,
+        }
+    }
 }
 
 /// A write as it is logged.
@@ -124,10 +132,27 @@ pub(crate) enum Via {
 pub(crate) enum Route {
     /// GET.
     Read,
-    /// POST, PUT, PATCH, DELETE.
-    Write,
+    /// POST.
+    Create,
+    /// PUT, PATCH.
+    Update,
+    /// DELETE.
+    Delete,
     /// POST to `/Bulk`.
     Bulk,
+}
+
+impl Route {
+    /// As the rates of a profile name it.
+    const fn action(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Bulk => "bulk",
+        }
+    }
 }
 
 impl Session<'_> {
@@ -153,7 +178,7 @@ impl Session<'_> {
             // What a bulk request is answered may quote it, and nobody could tell where.
             return self.send_alone(attempt, write, call).await;
         }
-        let submitted = self.bulk.submit(&call).await;
+        let submitted = self.bulk.submit(&call, &self.provider.profile).await;
         attempt.requests.request_if_any("POST", submitted.requests());
         match submitted {
             Submitted::Answered { result, took, .. } => {
@@ -167,7 +192,7 @@ impl Session<'_> {
     }
 
     async fn send_alone(&self, attempt: &mut Attempt, write: &Write, call: Call<'_>) -> Result<Answer, Halt> {
-        let _turn = self.turn(call.kind, Route::Write).await.map_err(Halt::NotNow)?;
+        let _turn = self.turn(call.kind, call.route()).await.map_err(Halt::NotNow)?;
         let (client, context, kind, version) =
             (&self.provider.client, &self.context, call.kind, call.version.as_deref());
         let began = Instant::now();
@@ -211,31 +236,39 @@ impl Session<'_> {
 
     /// Waits for a place among the provider's requests and for its allowance. A longer wait, a lost
     /// tenure or a provider that was set aside ends it.
-    pub(crate) async fn turn(&self, _kind: ResourceKind, _route: Route) -> Result<SemaphorePermit<'_>, Outcome> {
+    pub(crate) async fn turn(&self, kind: ResourceKind, route: Route) -> Result<SemaphorePermit<'_>, Outcome> {
         let place = self.provider.in_flight.acquire().await.map_err(|_| Outcome::NotBegun)?;
-        loop {
-            let gives_up = self.worker.drain.give_up_token().is_cancelled();
-            let stopped = (self.health.is_tripped() || self.health.is_set_aside()) && !self.goes_anyway();
-            if gives_up || stopped || !self.tenure.allows_request() {
-                return Err(Outcome::NotBegun);
-            }
-            if let Some(wait) = self.throttled_for() {
+        for (class, rate) in self.provider.profile.rates_of(kind, route.action()) {
+            self.allowed(class, || Some(rate)).await?;
+        }
+        while let Some(wait) = self.ramp().await {
+            if wait > PACE_WAIT_MAX {
                 return Err(Outcome::Throttled(wait));
             }
-            match self.ramp().await {
-                None => {}
-                Some(wait) if wait <= PACE_WAIT_MAX => {
-                    tokio::time::sleep(wait).await;
-                    continue;
-                }
-                Some(wait) => return Err(Outcome::Throttled(wait)),
-            }
-            let name = self.provider.row.name();
-            match self.worker.coordination.try_acquire(name, "all", self.allowance()).await {
-                None => {
-                    self.health.learning.sent(Instant::now());
-                    return Ok(place);
-                }
+            tokio::time::sleep(wait).await;
+            self.goes_on()?;
+        }
+        self.allowed("all", || self.allowance()).await?;
+        self.health.learning.sent(Instant::now());
+        Ok(place)
+    }
+
+    /// Whether this is still the time for a request.
+    fn goes_on(&self) -> Result<(), Outcome> {
+        let gives_up = self.worker.drain.give_up_token().is_cancelled();
+        let stopped = (self.health.is_tripped() || self.health.is_set_aside()) && !self.goes_anyway();
+        if gives_up || stopped || !self.tenure.allows_request() {
+            return Err(Outcome::NotBegun);
+        }
+        self.throttled_for().map_or(Ok(()), |wait| Err(Outcome::Throttled(wait)))
+    }
+
+    /// Waits for one request's worth of an allowance.
+    async fn allowed(&self, class: &str, rate: impl Fn() -> Option<Rate>) -> Result<(), Outcome> {
+        loop {
+            self.goes_on()?;
+            match self.worker.coordination.try_acquire(self.provider.row.name(), class, rate()).await {
+                None => return Ok(()),
                 Some(wait) if wait <= PACE_WAIT_MAX => tokio::time::sleep(wait).await,
                 Some(wait) => return Err(Outcome::Throttled(wait)),
             }
