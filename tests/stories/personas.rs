@@ -11,7 +11,7 @@ use scimfleet_testkit::provider::{Running, ServiceProvider};
 use scimfleet_tests::{Fleet, provider_table};
 use serde_json::{Map, Value, json};
 
-const USERS: usize = 24;
+const USERS: usize = 10;
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
 /// Applications that a client which only follows the RFC gets wrong.
