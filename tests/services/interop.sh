@@ -28,6 +28,7 @@ install scim2-tester "$scripts/scim2-tester.sh" unused unused
 install scim-sanity "$scripts/scim-sanity.sh" unused unused
 install "checks of deploy/" "$here/../deploy/check.sh"
 install scim-sim "$scripts/scim-sim.sh" unused
+install "authentik-client, the models of its API" "$scripts/authentik.sh"
 install "pika, an AMQP client" "$scripts/amqp.sh" unused
 install "scimmy on express 4" "$scripts/scimmy.sh"
 install "scimmy on express 5" env EXPRESS=5.3.0 "$scripts/scimmy.sh"

@@ -2,11 +2,14 @@
 //! reader that compares what a server holds with what it should.
 
 mod database;
+mod authentik;
 mod fleet;
 mod http;
+mod loopback;
 mod process;
 
 pub use database::Postgres;
+pub use authentik::Authentik;
 pub use fleet::{Fleet, Ran, Role, provider_table};
 pub use http::{Answer, Posted, Receiver, request};
 pub use process::{Interop, free_port, repository, run_python};

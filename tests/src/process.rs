@@ -66,6 +66,16 @@ impl Interop {
     }
 }
 
+impl Interop {
+    /// GET of a path below the base URL.
+    ///
+    /// # Panics
+    /// When there is no JSON.
+    pub fn get(&self, path: &str) -> serde_json::Value {
+        crate::loopback::exchange(&format!("{}{path}", self.base_url), "GET", &self.token, None)
+    }
+}
+
 impl Drop for Interop {
     fn drop(&mut self) {
         // The scripts exec the server, so that this id is the server's.

@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("testkit", &["core"]),
     ("scheduler", &["core", "runtime", "store", "expression"]),
     ("worker", &["core", "runtime", "store", "expression", "scim-client"]),
-    ("directory", &["core", "runtime", "store", "expression"]),
+    ("directory", &["core", "runtime", "store", "expression", "scim-client"]),
     ("console", &["core", "runtime", "store", "expression"]),
     (
         "cli",

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on fails, and the place says why")]
 
 mod architecture;
+mod authentik;
 mod bad_input;
 mod cluster;
 mod commands;

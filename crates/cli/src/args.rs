@@ -126,7 +126,11 @@ pub(crate) struct ApplyArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct ImportArgs {
+    /// Read a directory where it lives, instead of files; a file of that name is `./authentik`
+    #[command(subcommand)]
+    pub(crate) source_kind: Option<ImportSource>,
     /// JSON Lines or CSV
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
@@ -143,6 +147,53 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_enum)]
     pub(crate) key: Option<ImportKey>,
     /// With --snapshot: remove up to this many, whatever the guard says
+    #[arg(long, value_name = "N")]
+    pub(crate) allow_removals: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportSource {
+    /// All users and groups of authentik, by its API
+    Authentik(AuthentikArgs),
+    /// All users and groups of a directory that speaks LDAP, as a [[source]] of the configuration says
+    Ldap(LdapArgs),
+}
+
+/// Which authentik is meant.
+#[derive(Debug, Args)]
+pub(crate) struct WhichAuthentik {
+    /// Its address [default: the [[source]] of kind `authentik`]
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<url::Url>,
+    /// A file with a token of its API
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// A PEM file with further certificate authorities
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// The name of the source; what it brings belongs to it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuthentikArgs {
+    #[command(flatten)]
+    pub(crate) which: WhichAuthentik,
+    /// Also write its SCIM providers, mappings and scopes down as a fleet file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write_fleet: Option<PathBuf>,
+    /// Remove up to this many, whatever the guard says
+    #[arg(long, value_name = "N")]
+    pub(crate) allow_removals: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LdapArgs {
+    /// The name of the [[source]] [default: the only one of kind `ldap`]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
+    /// Remove up to this many, whatever the guard says
     #[arg(long, value_name = "N")]
     pub(crate) allow_removals: Option<u64>,
 }
@@ -328,4 +379,35 @@ pub(crate) enum LinksAction {
         #[arg(long, default_value_t = 100)]
         limit: u32,
     },
+    /// Take links over that another sync kept; each account is confirmed at the provider, nothing is sent
+    Import(LinksImportArgs),
+    /// Send the externalId that an object has now to its account, which keeps the old one otherwise
+    Rekey {
+        /// The provider
+        provider: ProviderName,
+        /// Id, externalId, userName or displayName
+        object: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LinksImportArgs {
+    /// The provider
+    pub(crate) provider: ProviderName,
+    /// JSON Lines or CSV with `kind`, `object` and `remote_id`
+    #[arg(required_unless_present = "from", conflicts_with = "from")]
+    pub(crate) file: Option<PathBuf>,
+    /// Ask whoever kept them
+    #[arg(long, value_enum)]
+    pub(crate) from: Option<LinksFrom>,
+    #[command(flatten)]
+    pub(crate) which: WhichAuthentik,
+    /// The number of authentik's provider [default: by name, else by address]
+    #[arg(long, value_name = "PK", requires = "from")]
+    pub(crate) authentik_provider: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LinksFrom {
+    Authentik,
 }

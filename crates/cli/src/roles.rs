@@ -68,6 +68,9 @@ pub(crate) async fn start(
     }
     if roles.scheduler {
         drain.spawn(scimfleet_scheduler::run(parts.scheduler(context, Duty::Everything)));
+        if !context.config.sources.is_empty() {
+            drain.spawn(scimfleet_directory::sources::repeat(parts.sources(context)));
+        }
     }
     let console = if roles.console {
         let listening = health::bind(context.config.console.listen).await.map_err(CliError::failed)?;

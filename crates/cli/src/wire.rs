@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use scimfleet_core::ports::{Coordination, Queue};
 use scimfleet_core::state::ProviderState;
+use scimfleet_directory::sources::Repeating;
 use scimfleet_expression::Evaluator;
 use scimfleet_runtime::Drain;
 use scimfleet_runtime::health::Checks;
@@ -71,6 +72,16 @@ impl Parts {
             name: format!("scheduler-{}", self.name),
             duty,
             traces: Traces::default(),
+            drain: self.drain.clone(),
+        }
+    }
+
+    pub(crate) fn sources(&self, context: &Context) -> Repeating {
+        Repeating {
+            store: self.store.clone(),
+            sources: context.config.sources.clone(),
+            egress: egress(context),
+            name: format!("sources-{}", self.name),
             drain: self.drain.clone(),
         }
     }

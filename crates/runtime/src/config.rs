@@ -5,6 +5,7 @@
 //! only. Every mistake is listed at once. Nothing here connects anywhere.
 
 mod layers;
+mod source;
 mod values;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use self::layers::Layers;
+pub use self::source::{AuthentikConfig, LdapConfig, LdapGroups, LdapUsers, SecretPlace, SourceConfig, SourceKind};
 use crate::mistake::{Mistake, Mistakes};
 use crate::redact::ServiceUrl;
 use crate::schedule::Schedule;
@@ -75,6 +77,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// Who may write what.
     pub directory: DirectoryConfig,
+    /// Directories that are read where they live.
+    pub sources: Vec<SourceConfig>,
     /// From [`ADMIN_TOKEN`].
     pub admin_token: Option<SecretString>,
     /// From [`DIRECTORY_TOKEN`].
@@ -240,6 +244,7 @@ impl Config {
             },
             telemetry: TelemetryConfig { otlp: layers.optional_url("telemetry", "otlp", values::OTLP) },
             directory: DirectoryConfig { overlays: layers.words("directory", "overlays") },
+            sources: layers.sources().to_vec(),
             admin_token: layers.secret(ADMIN_TOKEN),
             directory_token: layers.secret(DIRECTORY_TOKEN),
         }

@@ -4,7 +4,7 @@
 //! never compiles an expression and never connects to a provider.
 
 mod auth;
-mod policy;
+pub(crate) mod policy;
 mod provider;
 mod scope;
 

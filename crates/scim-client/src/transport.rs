@@ -104,6 +104,11 @@ impl Transport {
         })
     }
 
+    /// What stands under `provider` in the metrics, where it is none.
+    pub(crate) fn label_as(&mut self, label: &str) {
+        self.label = Arc::from(label);
+    }
+
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }

@@ -8,6 +8,7 @@ use scimfleet_core::outcome::InvalidData;
 use scimfleet_core::plan::digest;
 use scimfleet_core::profile::shape;
 use scimfleet_core::scim::Document;
+use scimfleet_core::scim::path::member;
 use scimfleet_core::scim::resource::ENTERPRISE_URN;
 use scimfleet_core::scim::validate::{Violation, validate};
 use scimfleet_core::{ResourceId, ResourceKind};
@@ -33,6 +34,19 @@ pub struct Desired {
     pub waits_for: Vec<ResourceId>,
     /// The merged result with a record of which mapping set what.
     pub combined: Combined,
+}
+
+impl Desired {
+    /// An account keeps the externalId that it was last sent: it changes only when somebody says so (R25).
+    pub(crate) fn pin(&mut self, sent: Option<&Document>) {
+        let Some(pinned) = sent.and_then(|sent| sent.get("externalId")).filter(|value| value.is_string()) else {
+            return;
+        };
+        if self.document.get("externalId").is_some_and(|wanted| wanted != pinned) {
+            self.document.insert("externalId".to_owned(), pinned.clone());
+            self.digest = digest(&self.document);
+        }
+    }
 }
 
 /// The verdict of the mappings on one object.
@@ -69,7 +83,8 @@ pub(crate) async fn desires(
     let mut merged: Vec<Merged> =
         evaluations.into_iter().map(|evaluation| merge_results(provider, kind, evaluation)).collect();
     let referees = referees(store, provider, &merged).await?;
-    Ok(merged.drain(..).map(|merged| judge(provider, kind, merged, &referees)).collect())
+    let judged = merged.drain(..).zip(objects).map(|(merged, row)| judge(provider, row, merged, &referees));
+    Ok(judged.collect())
 }
 
 /// The raw results, one per expression and object: also for previews.
@@ -169,7 +184,8 @@ async fn referees(
     store.referees(provider.row.id, &references.into_iter().collect::<Vec<_>>()).await
 }
 
-fn judge(provider: &Provider, kind: ResourceKind, merged: Merged, referees: &HashMap<String, Referee>) -> Desire {
+fn judge(provider: &Provider, row: &ResourceRow, merged: Merged, referees: &HashMap<String, Referee>) -> Desire {
+    let kind = row.kind;
     let mut combined = match merged {
         Merged::Document(combined) => combined,
         Merged::Skip => return Desire::Skip,
@@ -181,6 +197,11 @@ fn judge(provider: &Provider, kind: ResourceKind, merged: Merged, referees: &Has
     document.shift_remove("members");
     // Passwords travel apart from everything that is kept or shown; no mapping can set one.
     document.retain(|name, _| !name.eq_ignore_ascii_case("password"));
+    // What the account is recognised by, unless a mapping says otherwise (R25).
+    if member(&document, "externalId").is_none() {
+        let external_id = row.external_id.clone().unwrap_or_else(|| row.id.to_string());
+        document.insert("externalId".to_owned(), Value::from(external_id));
+    }
     let demands = shape(kind, &mut document, &provider.profile, &provider.schemas);
     complete_schemas(kind, &mut document);
     combined.document = document.clone();

@@ -11,6 +11,7 @@ pub mod preview;
 pub mod probe;
 mod provider;
 pub mod reconcile;
+mod takeover;
 mod task;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use scimfleet_store::Store;
 pub use consume::run;
 pub use desire::{Desire, Desired};
 pub use provider::{Provider, ProviderError, Providers, curated_profile, resolve_profile};
+pub use takeover::{Claim, Refused, TakenOver, take_over};
 pub use task::{TaskOutcome, process};
 
 /// How much a worker takes on.

@@ -14,7 +14,7 @@ use scimfleet_core::state::Ownership;
 use scimfleet_core::{RemoteId, ResourceId, ResourceKind};
 use scimfleet_expression::{Evaluator, MappingResult};
 use scimfleet_scim_client::{ListPosition, Lister, Listing, Projection, RequestContext};
-use scimfleet_store::{LinkRow, ResourceRow, Store};
+use scimfleet_store::{LinkRow, MemberRow, ResourceRow, Store};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -100,8 +100,9 @@ pub async fn preview(
         requests: Vec::new(),
     };
     match desire {
-        Some(Desire::Wanted(desired)) => {
+        Some(Desire::Wanted(mut desired)) => {
             let stands = Stands::of(link);
+            desired.pin(stands.pinned());
             let settings = &provider.row.settings;
             let plan = plan_wanted(kind, &desired.document, stands.standing(), settings.leavers, &provider.profile);
             preview.requests = requests(kind, stands.remote_id.as_ref(), &plan);
@@ -164,6 +165,11 @@ impl Stands {
         }
     }
 
+    /// What was sent to an account that is there.
+    fn pinned(&self) -> Option<&Document> {
+        self.baseline.as_ref().filter(|_| self.remote_id.is_some())
+    }
+
     fn standing(&self) -> Standing<'_> {
         Standing {
             remote_id: self.remote_id.as_ref(),
@@ -222,7 +228,7 @@ pub async fn dry_run(
             let Some(last) = rows.last() else { break };
             after = Some(last.id.clone());
             let (inside, outside): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| wanted.contains(&row.id));
-            plan_page(store, evaluator, provider, kind, &inside, &strangers, &mut dry).await?;
+            plan_page(store, evaluator, provider, kind, &inside, &strangers, wanted, &mut dry).await?;
             if dry.stopped.is_some() {
                 return Ok(dry);
             }
@@ -241,15 +247,20 @@ async fn plan_page(
     kind: ResourceKind,
     rows: &[ResourceRow],
     strangers: &Strangers,
+    wanted: &HashSet<ResourceId>,
     dry: &mut DryRun,
 ) -> Result<(), PreviewError> {
     let ids: Vec<ResourceId> = rows.iter().map(|row| row.id.clone()).collect();
     let links = links_by_id(store, provider, &ids).await?;
-    let members = if kind == ResourceKind::Group { members(store, provider, &ids).await? } else { HashMap::new() };
+    let members =
+        if kind == ResourceKind::Group { members(store, provider, &ids, wanted).await? } else { HashMap::new() };
     for (row, desire) in rows.iter().zip(desires(store, evaluator, provider, kind, rows).await?) {
         let link = links.get(&row.id);
         match desire {
-            Desire::Wanted(desired) => plan_one(provider, row, link, &desired, members.get(&row.id), strangers, dry),
+            Desire::Wanted(mut desired) => {
+                desired.pin(Stands::of(link).pinned());
+                plan_one(provider, row, link, &desired, members.get(&row.id), strangers, dry);
+            }
             Desire::Skip => dry.unchanged += 1,
             Desire::Invalid(data) if provider.row.settings.on_invalid == OnInvalid::Stop => {
                 dry.stopped = Some((row.name().to_owned(), data));
@@ -275,13 +286,19 @@ async fn members(
     store: &Store,
     provider: &Provider,
     groups: &[ResourceId],
+    wanted: &HashSet<ResourceId>,
 ) -> Result<HashMap<ResourceId, (usize, usize)>, PreviewError> {
     let delta = match provider.profile.nested_groups {
         NestedGroups::Flatten => store.flattened_delta(provider.row.id, groups).await?,
         NestedGroups::Members => store.membership_delta(provider.row.id, groups).await?,
     };
     let mut counts: HashMap<ResourceId, (usize, usize)> = HashMap::new();
-    for row in delta.missing {
+    let omits = provider.profile.nested_groups == NestedGroups::Omit;
+    let comes = |row: &MemberRow| {
+        let nobody = row.inactive && row.kind == ResourceKind::User && row.remote_id.is_none();
+        wanted.contains(&row.member_id) && !nobody && !(omits && row.kind == ResourceKind::Group)
+    };
+    for row in delta.missing.into_iter().filter(comes) {
         counts.entry(row.group_id).or_default().0 += 1;
     }
     for (group, _, _) in delta.surplus {

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use scimfleet_directory::import::{Format, ImportError, ImportOptions, ImportReport, Key, Progress, import_file};
 use scimfleet_runtime::Exit;
 
-use crate::args::{ImportArgs, ImportFormat, ImportKey};
+use crate::args::{ImportArgs, ImportFormat, ImportKey, ImportSource};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::table;
@@ -14,7 +14,12 @@ use crate::output::table;
 /// Rejected lines that people are shown; JSON has the first thousand.
 const SHOWN: usize = 20;
 
-pub(crate) async fn run(context: Context, args: ImportArgs) -> Result<Exit, CliError> {
+pub(crate) async fn run(context: Context, mut args: ImportArgs) -> Result<Exit, CliError> {
+    match args.source_kind.take() {
+        Some(ImportSource::Authentik(args)) => return super::import_source::authentik(context, args).await,
+        Some(ImportSource::Ldap(args)) => return super::import_source::ldap(context, args).await,
+        None => {}
+    }
     let store = context.store().await?;
     let bar = Bar::new();
     let outcome = import_file(&store, options(args), |progress| bar.show(&progress)).await;
@@ -54,6 +59,7 @@ fn options(args: ImportArgs) -> ImportOptions {
             Some(ImportKey::ExternalId) | None => Key::ExternalId,
         },
         allow_removals: args.allow_removals,
+        ..ImportOptions::default()
     }
 }
 
@@ -76,7 +82,7 @@ impl Bar {
     }
 }
 
-fn text(report: &ImportReport) -> String {
+pub(super) fn text(report: &ImportReport) -> String {
     let counts = [report.created, report.updated, report.unchanged, report.removed, report.rejected_count];
     let row = counts.iter().map(ToString::to_string).collect();
     let mut text = table(&["CREATED", "UPDATED", "UNCHANGED", "REMOVED", "REJECTED"], [row]);

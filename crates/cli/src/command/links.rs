@@ -9,8 +9,13 @@ use crate::error::CliError;
 use crate::output::table;
 
 pub(crate) async fn run(context: Context, args: LinksArgs) -> Result<Exit, CliError> {
-    let Some(LinksAction::List { provider: name, state, limit }) = args.action else {
-        return Err(CliError::usage("say which: `scimfleet links list --provider NAME`"));
+    let (name, state, limit) = match args.action {
+        Some(LinksAction::List { provider, state, limit }) => (provider, state, limit),
+        Some(LinksAction::Import(args)) => return super::take_over::import(context, args).await,
+        Some(LinksAction::Rekey { provider, object }) => {
+            return super::take_over::rekey(context, provider, object).await;
+        }
+        None => return Err(CliError::usage("say which: `scimfleet links list --provider NAME`")),
     };
     let store = context.store().await?;
     let row = provider(&store, &name).await?;

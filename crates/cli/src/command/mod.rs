@@ -8,6 +8,7 @@ mod enqueue;
 mod explain;
 mod holds;
 mod import;
+mod import_source;
 mod links;
 mod log;
 mod manual;
@@ -22,6 +23,7 @@ mod reconcile;
 mod runs;
 mod status;
 mod sync;
+mod take_over;
 mod token;
 
 use scimfleet_runtime::Exit;

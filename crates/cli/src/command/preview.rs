@@ -206,6 +206,18 @@ pub(crate) async fn sync_object(
     reference: &str,
     fail_on_parked: bool,
 ) -> Result<Exit, CliError> {
+    let report = sync_now(context, store, providers, reference).await?;
+    context.output.print(&report, || report.text())?;
+    Ok(report.exit(fail_on_parked))
+}
+
+/// One object to some providers, here or by whoever does the work.
+pub(super) async fn sync_now(
+    context: &Context,
+    store: Store,
+    providers: &[ProviderRow],
+    reference: &str,
+) -> Result<Report, CliError> {
     let alone = context.works_alone(&store).await?;
     let drain = Drain::default();
     let parts = Parts::new(context, store.clone(), drain.clone()).await?;
@@ -236,8 +248,7 @@ pub(crate) async fn sync_object(
     }
     drain.begin();
     drain.finish().await;
-    context.output.print(&report, || report.text())?;
-    Ok(report.exit(fail_on_parked))
+    Ok(report)
 }
 
 /// Waits until the link has settled, then tells from the log what was done.

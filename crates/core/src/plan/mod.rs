@@ -6,6 +6,7 @@ pub mod dialect;
 pub mod digest;
 pub mod lists;
 pub mod member;
+pub mod take_over;
 
 use serde_json::{Value, json};
 

@@ -109,6 +109,8 @@ words!(
         Members = "members",
         /// The users inside become members; groups are never members.
         Flatten = "flatten",
+        /// Only users who are members themselves: groups inside are left out, as authentik does it.
+        Omit = "omit",
     }
 );
 

@@ -16,7 +16,8 @@ mod watched;
 use std::path::{Path, PathBuf};
 
 use scimfleet_core::ResourceId;
-use scimfleet_store::{Imported, IncomingResource, Store};
+use scimfleet_core::provider::Guard;
+use scimfleet_store::{Absent, Imported, IncomingResource, Store};
 use tokio::sync::mpsc;
 
 pub use error::ImportError;
@@ -86,6 +87,10 @@ pub struct ImportOptions {
     pub key: Key,
     /// Up to this many removals are meant, whatever the guard says.
     pub allow_removals: Option<u64>,
+    /// What it means that a line lacks an attribute.
+    pub absent: Absent,
+    /// How many removals of a snapshot may go unasked (R28).
+    pub guard: Guard,
 }
 
 /// How far an import has come.
@@ -115,8 +120,17 @@ pub async fn import_file(
     if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
         return Err(ImportError::Source { name: name.escape_debug().take(80).collect() });
     }
-    let source = format!("import:{name}");
-    let mut import = Import { store, source, options: &options, tally: Tally::default(), seen: Seen::default() };
+    run(store, format!("import:{name}"), &options, progress).await
+}
+
+/// Imports the files as a source of the directory that calls itself `source`.
+pub(crate) async fn run(
+    store: &Store,
+    source: String,
+    options: &ImportOptions,
+    progress: impl Fn(Progress),
+) -> Result<ImportReport, ImportError> {
+    let mut import = Import { store, source, options, tally: Tally::default(), seen: Seen::default() };
     let mut cut_off = None;
     for file in &options.files {
         if let Some(end) = import.take_file(file, &progress).await? {
@@ -192,7 +206,7 @@ impl Import<'_> {
         if passwords > 0 && !self.store.takes_passwords().await? {
             self.tally.passwords_dropped += passwords;
         }
-        let outcomes = self.store.import(&self.source, incoming).await?;
+        let outcomes = self.store.import_as(&self.source, self.options.absent, incoming).await?;
         let mut wishes = Vec::new();
         let mut unchanged = Vec::new();
         for ((line, key, groups), outcome) in places.into_iter().zip(outcomes) {
@@ -247,7 +261,7 @@ impl Import<'_> {
             self.tally.nothing_removed(removals);
             return Ok(());
         }
-        let allowance = snapshot::allowance(before);
+        let allowance = self.options.guard.allowance(before);
         let everything = removals > 0 && removals >= before;
         let allowed = self.options.allow_removals.is_some_and(|allowed| removals <= allowed);
         if (removals > allowance || everything) && !allowed {

@@ -7,12 +7,6 @@ use scimfleet_core::ResourceId;
 use scimfleet_core::scim::resource::fold;
 use scimfleet_store::{Store, StoreError};
 
-/// Up to this many removals always pass, unless everything would go.
-const REMOVALS_AT_LEAST: u64 = 20;
-/// Never more than this many, however large the source.
-const REMOVALS_CAP: u64 = 500;
-/// One in this many of what the source had.
-const REMOVALS_SHARE: u64 = 20;
 /// Resources read or removed at once.
 const PAGE: usize = 1000;
 
@@ -82,27 +76,10 @@ pub(super) async fn surplus(store: &Store, source: &str, seen: &Seen) -> Result<
     }
 }
 
-/// How many may go unasked, of as many as the source had.
-pub(super) fn allowance(before: u64) -> u64 {
-    REMOVALS_AT_LEAST.max((before / REMOVALS_SHARE).min(REMOVALS_CAP))
-}
-
 pub(super) async fn remove(store: &Store, ids: &[ResourceId]) -> Result<u64, StoreError> {
     let mut removed = 0;
     for page in ids.chunks(PAGE) {
         removed += store.delete_resources(page).await?;
     }
     Ok(removed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::allowance;
-
-    #[test]
-    fn the_guard_allows_the_larger_of_floor_and_capped_share() {
-        for (before, allowed) in [(0, 20), (100, 20), (1_000, 50), (10_000, 500), (1_000_000, 500)] {
-            assert_eq!(allowance(before), allowed, "{before}");
-        }
-    }
 }

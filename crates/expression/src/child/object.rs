@@ -117,8 +117,14 @@ impl<'a> Object<'a> {
                 seen.put("name", || string(text(get(&self.document, "displayName")).unwrap_or_default()));
             }
         }
-        seen.put("pk", || string(self.id.as_str()));
-        seen.put("group_uuid", || string(self.id.as_str()));
+        // A directory that came from authentik kept its numbers for users; a group's externalId is its key there.
+        let key = || match (self.kind, get(&self.document, "pk"), &self.external_id) {
+            (ResourceKind::User, Some(pk @ MontyObject::Int(_)), _) => pk.clone(),
+            (ResourceKind::Group, _, Some(external_id)) => string(external_id.as_str()),
+            _ => string(self.id.as_str()),
+        };
+        seen.put("pk", key);
+        seen.put("group_uuid", key);
         seen.put("uid", || string(self.external_id.as_deref().unwrap_or(&self.id)));
         seen.put("externalId", || self.external_id.clone().map_or(MontyObject::None, MontyObject::String));
         seen.put("attributes", || match get(&self.document, "attributes") {
@@ -131,13 +137,21 @@ impl<'a> Object<'a> {
 
     /// authentik's names for a user.
     fn user_facts(&self, seen: &mut Seen<'_>) {
-        let preferred = |name| entries(get(&self.document, name)).map_or(MontyObject::None, preferred);
+        // authentik's are texts, empty ones when there is none; its mappings ask no further.
+        let preferred = |name| match entries(get(&self.document, name)).map(preferred) {
+            Some(found @ MontyObject::String(_)) => found,
+            _ => string(""),
+        };
         seen.put("username", || self.attribute("userName"));
         seen.put("name", || string(self.display_name()));
         seen.put("email", || preferred("emails"));
         seen.put("avatar", || preferred("photos"));
         seen.put("is_active", || MontyObject::Bool(get(&self.document, "active") != Some(&MontyObject::Bool(false))));
-        seen.put("type", || string(if self.service_account { "service_account" } else { "internal" }));
+        seen.put("type", || match (text(get(&self.document, "userType")), self.service_account) {
+            (Some(kind @ ("internal_service_account" | "external")), _) => string(kind),
+            (_, true) => string("service_account"),
+            _ => string("internal"),
+        });
         if seen.survey.asks_for("locale") {
             seen.pairs.push((string("_locale"), self.attribute("locale")));
         }
@@ -197,7 +211,7 @@ pub(super) fn group(view: &GroupView) -> MontyObject {
     let attributes = view.attributes.iter().map(|(key, value)| (string(key.as_str()), from_json(value)));
     dict(vec![
         ("name", string(view.display_name.as_str())),
-        ("pk", string(view.id.as_str())),
+        ("pk", string(view.external_id.as_deref().unwrap_or(&view.id))),
         ("uid", string(view.external_id.as_deref().unwrap_or(&view.id))),
         ("externalId", view.external_id.clone().map_or(MontyObject::None, MontyObject::String)),
         ("attributes", MontyObject::dict(attributes.collect::<Vec<_>>())),

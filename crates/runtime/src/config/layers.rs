@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
+use super::source::{self, SourceConfig};
 use super::{ADMIN_TOKEN, DIRECTORY_TOKEN, SECRETS_KEY, sections};
 use crate::mistake::{Mistake, Mistakes, nearest};
 use crate::reading::{Document, Table, article};
@@ -29,13 +30,19 @@ pub(super) struct Layers {
     settings: BTreeMap<(&'static str, &'static str), Setting>,
     /// Variables that are no settings, by name.
     others: BTreeMap<&'static str, String>,
+    sources: Vec<SourceConfig>,
     mistakes: RefCell<Vec<Mistake>>,
 }
 
 impl Layers {
     /// Reads both layers; unknown keys and variables are noted.
     pub(super) fn read(file: &str, text: &str, environment: impl IntoIterator<Item = (String, String)>) -> Self {
-        let mut layers = Self { settings: BTreeMap::new(), others: BTreeMap::new(), mistakes: RefCell::default() };
+        let mut layers = Self {
+            settings: BTreeMap::new(),
+            others: BTreeMap::new(),
+            sources: Vec::new(),
+            mistakes: RefCell::default(),
+        };
         layers.read_file(file, text);
         for (name, value) in environment {
             if !value.trim().is_empty() {
@@ -59,6 +66,7 @@ impl Layers {
                 inner.finish();
             }
         }
+        self.sources = source::read(&table);
         table.finish();
         self.mistakes.get_mut().extend(document.into_mistakes());
     }
@@ -98,6 +106,11 @@ impl Layers {
             let mistake = Mistake::in_whole(ENVIRONMENT, format!("unknown variable `{name}`"));
             self.mistakes.get_mut().push(mistake.hint(hint));
         }
+    }
+
+    /// Every `[[source]]`.
+    pub(super) fn sources(&self) -> &[SourceConfig] {
+        &self.sources
     }
 
     /// What is set for a key, if anything.

@@ -85,8 +85,9 @@ fn leavers(provider: &Table<'_, '_>, leavers: &mut Leavers) {
     table.finish();
 }
 
-fn guard(provider: &Table<'_, '_>, guard: &mut Guard) {
-    let Some(table) = provider.table("guard") else { return };
+/// `guard`, of a provider or a source.
+pub(crate) fn guard(owner: &Table<'_, '_>, guard: &mut Guard) {
+    let Some(table) = owner.table("guard") else { return };
     if let Some(found) = table.text("share") {
         let share = found.value.clone();
         if (Guard { share, ..Guard::default() }).fraction().is_none() {

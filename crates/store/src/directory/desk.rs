@@ -9,7 +9,7 @@ use scimfleet_core::{ResourceId, ResourceKind};
 use serde_json::Value;
 
 use super::change::Change;
-use super::import::{Imported, IncomingResource, Rejection};
+use super::import::{Absent, Imported, IncomingResource, Rejection};
 use super::read::ResourceRow;
 
 /// A resource on the desk: as it was, and as it will be.
@@ -35,6 +35,7 @@ pub(crate) struct Desk<'a> {
     source: &'a str,
     /// It may change what others brought, which stays theirs.
     is_overlay: bool,
+    absent: Absent,
     pub(crate) known: HashMap<ResourceId, Known>,
     by_external_id: Index,
     by_name: Index,
@@ -49,12 +50,13 @@ pub(crate) struct Desk<'a> {
 pub(crate) fn settle<'a>(
     source: &'a str,
     is_overlay: bool,
+    absent: Absent,
     rows: &[ResourceRow],
     batch: &[IncomingResource],
 ) -> (Desk<'a>, Vec<Imported>) {
     let mut refused: HashMap<usize, String> = HashMap::new();
     loop {
-        let mut desk = Desk::of(source, is_overlay, rows);
+        let mut desk = Desk::of(source, is_overlay, absent, rows);
         let outcomes = batch
             .iter()
             .enumerate()
@@ -72,10 +74,11 @@ pub(crate) fn settle<'a>(
 }
 
 impl<'a> Desk<'a> {
-    fn of(source: &'a str, is_overlay: bool, rows: &[ResourceRow]) -> Self {
+    fn of(source: &'a str, is_overlay: bool, absent: Absent, rows: &[ResourceRow]) -> Self {
         let mut desk = Self {
             source,
             is_overlay,
+            absent,
             known: HashMap::new(),
             by_external_id: Index::new(),
             by_name: Index::new(),
@@ -152,7 +155,10 @@ impl<'a> Desk<'a> {
                 known.row.source
             ));
         }
-        let mut document = before.map(|known| known.row.document.clone()).unwrap_or_default();
+        let mut document = match self.absent {
+            Absent::Keeps => before.map(|known| known.row.document.clone()).unwrap_or_default(),
+            Absent::Clears => Document::new(),
+        };
         overlay(&mut document, attributes.clone());
         // A new resource has nothing to clear, but nulls inside it must not stay.
         scimfleet_core::mapping::merge::remove_nulls(&mut document);

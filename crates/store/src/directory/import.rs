@@ -36,6 +36,16 @@ pub struct IncomingResource {
     pub password: Option<Password>,
 }
 
+/// What it means that an incoming resource lacks an attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Absent {
+    /// The attribute stays as it is (R4): people write files with what they know.
+    #[default]
+    Keeps,
+    /// The attribute goes: the source shows its resources whole.
+    Clears,
+}
+
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Imported {
@@ -102,11 +112,21 @@ struct Key<'a> {
 impl Store {
     /// Writes a batch in one transaction; the outcomes come in the order of the batch.
     pub async fn import(&self, source: &str, batch: Vec<IncomingResource>) -> Result<Vec<Imported>, StoreError> {
+        self.import_as(source, Absent::Keeps, batch).await
+    }
+
+    /// The same, saying what it means that a resource lacks an attribute.
+    pub async fn import_as(
+        &self,
+        source: &str,
+        absent: Absent,
+        batch: Vec<IncomingResource>,
+    ) -> Result<Vec<Imported>, StoreError> {
         let mut tx = self.begin().await?;
         Lock::Directory.take(&mut tx, self.dialect()).await?;
         let now = self.now_ms();
         let overlay = self.is_overlay(source);
-        let mut outcomes = import_within(&mut tx, self.dialect(), source, overlay, &batch, now).await?;
+        let mut outcomes = import_within(&mut tx, self.dialect(), source, overlay, absent, &batch, now).await?;
         self.keep_passwords(&mut tx, &batch, &mut outcomes, now).await?;
         tx.commit().await?;
         self.fire(Signal::Outbox).await?;
@@ -210,11 +230,12 @@ pub(crate) async fn import_within(
     dialect: Dialect,
     source: &str,
     is_overlay: bool,
+    absent: Absent,
     batch: &[IncomingResource],
     now: i64,
 ) -> Result<Vec<Imported>, StoreError> {
     let rows = load(tx, dialect, batch).await?;
-    let (desk, mut outcomes) = settle(source, is_overlay, &rows, batch);
+    let (desk, mut outcomes) = settle(source, is_overlay, absent, &rows, batch);
     let changed_groups = write(tx, dialect, desk, now).await?;
     // A group whose only change is its members was changed all the same.
     for outcome in &mut outcomes {

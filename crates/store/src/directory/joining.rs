@@ -10,7 +10,7 @@ use serde_json::Value;
 use sqlx::{AnyConnection, Row};
 
 use super::change::write_outbox;
-use super::import::{Imported, IncomingResource, import_within};
+use super::import::{Absent, Imported, IncomingResource, import_within};
 use super::membership::Moves;
 use crate::connect::Store;
 use crate::error::StoreError;
@@ -99,7 +99,8 @@ impl Store {
             }
         }
         let batch: Vec<_> = missing.values().map(|spellings| new_group(spellings[0])).collect();
-        let outcomes = import_within(tx, self.dialect(), source, false, &batch, self.now_ms()).await?;
+        let outcomes =
+            import_within(tx, self.dialect(), source, false, Absent::Keeps, &batch, self.now_ms()).await?;
         for (spellings, outcome) in missing.into_values().zip(outcomes) {
             match outcome {
                 Imported::Rejected(rejection) => set.refused.push((spellings[0].to_owned(), rejection.0)),

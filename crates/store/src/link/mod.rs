@@ -5,6 +5,7 @@ pub(crate) mod claim;
 pub(crate) mod read;
 pub(crate) mod record;
 pub(crate) mod relink;
+pub(crate) mod take_over;
 pub(crate) mod twin;
 pub(crate) mod verdict;
 pub(crate) mod waits;

@@ -31,7 +31,9 @@ impl Session<'_> {
             store.membership_delta(provider, &groups).await?
         };
         let mut by_group: HashMap<ResourceId, Members> = HashMap::new();
-        for row in delta.missing {
+        let omits = self.provider.profile.nested_groups == NestedGroups::Omit;
+        let counts = |row: &MemberRow| !(omits && row.kind == ResourceKind::Group);
+        for row in delta.missing.into_iter().filter(counts) {
             sort_in(by_group.entry(row.group_id.clone()).or_default(), row);
         }
         for (group, member, account) in delta.surplus {
@@ -56,7 +58,7 @@ impl Session<'_> {
             } else {
                 store.members_at(provider, &wanting).await?
             };
-            for row in rows {
+            for row in rows.into_iter().filter(counts) {
                 if let (Some(Wanted::Yes), Some(account)) = (row.wanted, row.remote_id) {
                     let members = by_group.entry(row.group_id).or_default();
                     note_kind(members, row.kind, &row.member_id);

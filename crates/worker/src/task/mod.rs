@@ -269,7 +269,12 @@ impl Session<'_> {
         for (index, desire) in wanted.into_iter().zip(verdicts) {
             let attempt = &mut attempts[index];
             match desire {
-                Desire::Wanted(desired) => attempt.desired = Some(desired),
+                Desire::Wanted(mut desired) => {
+                    if attempt.account.remote_id.is_some() {
+                        desired.pin(attempt.account.sent.as_ref());
+                    }
+                    attempt.desired = Some(desired);
+                }
                 Desire::Skip => attempt.outcome = Some(Outcome::Kept),
                 Desire::Invalid(data) => attempt.outcome = Some(Outcome::Invalid(data)),
             }
