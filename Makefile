@@ -7,7 +7,7 @@ SERVICES := tests/services
 STEP := $(SERVICES)/step.sh
 WITH := $(SERVICES)/with-services.sh
 # What `make test` installs. chromium is one more, for tests of the dashboard in a browser.
-COMPONENTS ?= tools rabbitmq redis postgres promtool interop
+COMPONENTS ?= tools rabbitmq redis postgres ldap promtool interop
 # More for cargo test, such as ARGS='-- joiner'.
 ARGS ?=
 # Pinned: a newer one may ask for a newer compiler. Unoptimised, it is built in a fraction of the time.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and the machine lacks. Debian 12 or later, Ubuntu 22.04 or later.
 #   tests/services/install.sh [--check] [COMPONENT…]
-# Components: tools rabbitmq redis postgres promtool interop chromium; by default all but chromium.
+# Components: tools rabbitmq redis postgres ldap promtool interop chromium; by default all but chromium.
 # --check installs nothing and exits 1 when something is missing.
 # As root, or with sudo for apt alone; else it says what to install. No daemon is left running.
 set -euo pipefail
@@ -24,6 +24,7 @@ has() {
     rabbitmq) [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] && command -v epmd >/dev/null ;;
     redis) command -v redis-server >/dev/null || command -v valkey-server >/dev/null ;;
     postgres) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ;;
+    ldap) command -v slapd >/dev/null && compgen -G '/usr/lib/ldap/memberof*.so*' >/dev/null ;;
     promtool) command -v promtool >/dev/null ;;
     chromium) browser >/dev/null ;;
   esac
@@ -45,6 +46,7 @@ packages_of() {
     rabbitmq) echo rabbitmq-server ;;
     redis) echo redis-server ;;
     postgres) echo postgresql ;;
+    ldap) echo slapd ;;
     promtool) echo prometheus ;;
     chromium) echo chromium ;;
   esac
@@ -109,12 +111,12 @@ main() {
     case $1 in
       --check) check=1 ;;
       -h | --help) sed -n '2,6s/^# //p' "$0"; return 0 ;;
-      tools | rabbitmq | redis | postgres | promtool | interop | chromium) components+=("$1") ;;
+      tools | rabbitmq | redis | postgres | ldap | promtool | interop | chromium) components+=("$1") ;;
       *) say "unknown option or component: $1; see --help"; return 2 ;;
     esac
     shift
   done
-  [ ${#components[@]} -gt 0 ] || components=(tools rabbitmq redis postgres promtool interop)
+  [ ${#components[@]} -gt 0 ] || components=(tools rabbitmq redis postgres ldap promtool interop)
 
   mapfile -t missing < <(missing_of "${components[@]}")
   if [ -n "$check" ]; then

@@ -20,6 +20,16 @@ pub struct Ran {
 }
 
 impl Ran {
+    fn of(output: &std::process::Output) -> Self {
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            json: serde_json::from_str(&stdout).unwrap_or_default(),
+            stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// The only run of a report.
     ///
     /// # Panics
@@ -150,16 +160,25 @@ impl Fleet {
     /// When the binary cannot be started.
     pub fn run(&self, arguments: &[&str]) -> Ran {
         match self.command(arguments).output() {
-            Ok(output) => {
-                let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-                Ran {
-                    code: output.status.code().unwrap_or(-1),
-                    json: serde_json::from_str(&stdout).unwrap_or_default(),
-                    stdout,
-                    stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-                }
-            }
+            Ok(output) => Ran::of(&output),
             Err(error) => panic!("{}: {error}", binary().display()),
+        }
+    }
+
+    /// Runs a line as a person would type it into a shell.
+    ///
+    /// # Panics
+    /// When there is no shell.
+    pub fn shell(&self, line: &str) -> Ran {
+        let binary = binary();
+        let folder = binary.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut command = Command::new("bash");
+        command.args(["-c", line]).current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env_remove("SCIMFLEET_LOG").envs(self.environment.iter().cloned());
+        match command.env("PATH", format!("{folder}:{path}")).output() {
+            Ok(output) => Ran::of(&output),
+            Err(error) => panic!("bash: {error}"),
         }
     }
 

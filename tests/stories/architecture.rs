@@ -65,6 +65,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     ("deadpool-redis", &["coordination"]),
     ("opentelemetry-otlp", &["runtime"]),
+    ("ldap3", &["directory"]),
     ("axum", &["runtime", "console", "directory", "testkit"]),
 ];
 

@@ -11,6 +11,7 @@ mod demo;
 mod directory;
 mod docs;
 mod fanout;
+mod from_authentik;
 mod guard;
 mod interop;
 mod interop_matrix;

@@ -43,7 +43,10 @@ enum Reach {
 
 impl Egress {
     /// Refuses `address` unless the settings allow it.
-    pub(crate) fn check(&self, address: IpAddr) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// With the setting that would allow it.
+    pub fn check(&self, address: IpAddr) -> Result<(), Refusal> {
         let (what, hint) = match reach(address) {
             Reach::Public => return Ok(()),
             Reach::Private if self.private => return Ok(()),

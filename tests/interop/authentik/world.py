@@ -138,7 +138,7 @@ class World:
             meta_model_name="authentik_policies_expression.expressionpolicy",
         )
         division, other = self.groups[7], self.users[2]
-        return [
+        return [] if USERS < 2 else [
             self.binding(2, 0, group=division.pk, group_obj=PartialGroup(**partial(division, PartialGroup))),
             self.binding(3, 0, policy=policy.pk, policy_obj=policy),
             self.binding(3, 1, user=other.pk, user_obj=PartialUser(**partial(other, PartialUser)), negate=True),
@@ -253,3 +253,4 @@ PROVIDERS = [
     {"pk": 3, "name": "Slack", "users": [USER, MAPPINGS[3][0]], "groups": [GROUP], "url": "https://api.slack.example/scim/v2",
      "compatibility_mode": "slack", "verify_certificates": False, "exclude_users_service_account": False, "dry_run": True},
 ]
+PROVIDERS = PROVIDERS[:int(os.environ.get("PROVIDERS", "3"))]

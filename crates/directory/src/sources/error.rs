@@ -18,6 +18,14 @@ pub enum SourceError {
         /// What is wrong, and the remedy.
         reason: String,
     },
+    /// A directory server.
+    #[error("LDAP source `{name}`: {reason}; nothing was taken in")]
+    Ldap {
+        /// The source.
+        name: String,
+        /// What is wrong, and the remedy.
+        reason: String,
+    },
     /// The API did not answer, or refused us.
     #[error("{0}; nothing was taken in")]
     Http(#[from] JsonError),

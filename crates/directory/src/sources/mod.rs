@@ -3,6 +3,7 @@
 
 pub mod authentik;
 mod error;
+pub mod ldap;
 mod open;
 mod repeat;
 mod spool;

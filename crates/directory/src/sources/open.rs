@@ -6,6 +6,7 @@ use scimfleet_scim_client::{Egress, TlsOptions};
 use scimfleet_store::Store;
 
 use super::authentik::{Authentik, Changed, Whole};
+use super::ldap::{Ldap, Read};
 use super::{Removals, SourceError, Spool, take_changed, take_whole};
 use crate::import::ImportReport;
 
@@ -20,6 +21,7 @@ pub struct Source {
 #[derive(Debug)]
 enum Reader {
     Authentik(Authentik),
+    Ldap(Box<Ldap>),
 }
 
 /// What one read did.
@@ -45,7 +47,10 @@ impl Source {
                 let reader = Authentik::new(config.name.clone(), &authentik.url, token, egress, tls)?;
                 Ok(Self { name: format!("authentik:{}", config.name), reader: Reader::Authentik(reader) })
             }
-            SourceKind::Ldap(_) => Err(unreadable("LDAP cannot be read yet".to_owned())),
+            SourceKind::Ldap(ldap) => {
+                let reader = Ldap::new(config.name.clone(), ldap, &config.tls, egress)?;
+                Ok(Self { name: format!("ldap:{}", config.name), reader: Reader::Ldap(Box::new(reader)) })
+            }
         }
     }
 
@@ -53,6 +58,7 @@ impl Source {
     pub fn authentik(&self) -> Option<&Authentik> {
         match &self.reader {
             Reader::Authentik(authentik) => Some(authentik),
+            Reader::Ldap(_) => None,
         }
     }
 
@@ -64,6 +70,10 @@ impl Source {
         let (spool, latest) = match &self.reader {
             Reader::Authentik(authentik) => {
                 let Whole { spool, latest, .. } = authentik.read_whole().await?;
+                (spool, latest)
+            }
+            Reader::Ldap(ldap) => {
+                let Read { spool, latest } = ldap.read_whole().await?;
                 (spool, latest)
             }
         };
@@ -78,6 +88,10 @@ impl Source {
         let (spool, latest): (Spool, _) = match &self.reader {
             Reader::Authentik(authentik) => {
                 let Changed { spool, latest } = authentik.read_changed(since).await?;
+                (spool, latest)
+            }
+            Reader::Ldap(ldap) => {
+                let Read { spool, latest } = ldap.read_changed(since).await?;
                 (spool, latest)
             }
         };

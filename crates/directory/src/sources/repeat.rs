@@ -161,7 +161,7 @@ impl Clock {
         let failures = self.failures.entry(whole).or_default();
         *failures = if read.is_some() { 0 } else { failures.saturating_add(1) };
         let back_off = RETRY_MIN * 2_u32.saturating_pow(failures.saturating_sub(1).min(10));
-        let next = |period: Duration| if *failures == 0 { period } else { back_off.min(period.max(RETRY_MIN)) };
+        let next = |period: Duration| if *failures == 0 { period } else { back_off.min(period) };
         if whole {
             self.full_at = self.full_every.map(|period| now + next(period));
         }

@@ -33,8 +33,7 @@ pub(super) fn of(kind: ResourceKind, source: &str) -> String {
             }
             text.push_str(include_str!("prelude/user.py"));
             if crate::model::reads_groups(source) {
-                text.push_str("user.groups = [_group(_each) for _each in _groups]\n");
-                text.push_str("user.ak_groups = _GroupSet(user.groups)\n");
+                text.push_str("user.groups = user.ak_groups = _GroupSet([_group(_each) for _each in _groups])\n");
             }
         }
         ResourceKind::Group => text.push_str(include_str!("prelude/group.py")),

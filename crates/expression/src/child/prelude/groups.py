@@ -5,6 +5,12 @@ class _GroupSet:
         self._all = groups
     def __iter__(self):
         return iter(self._all)
+    def __len__(self):
+        return len(self._all)
+    def __getitem__(self, index):
+        return self._all[index]
+    def __contains__(self, group):
+        return group in self._all
     def all(self):
         return self._all
     def first(self):

@@ -1,9 +1,9 @@
 class _User:
     is_superuser = False
     def locale(self, request=None):
-        return self._locale
+        return self._locale or ""
     def all_groups(self):
-        return self.groups
+        return list(self.groups)
     def group_attributes(self, request=None):
         return _group_attributes(self)
 user = _User()

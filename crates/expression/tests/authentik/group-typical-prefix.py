@@ -1,0 +1,4 @@
+return {
+    "displayName": f"app-{slugify(group.name)}",
+    "externalId": str(group.pk),
+}

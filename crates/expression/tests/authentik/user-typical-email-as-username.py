@@ -1,0 +1,3 @@
+return {
+    "userName": request.user.email.lower(),
+}

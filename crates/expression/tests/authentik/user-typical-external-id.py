@@ -1,0 +1,1 @@
+return {"externalId": request.user.username}

@@ -1,0 +1,5 @@
+local, _, domain = request.user.email.partition("@")
+return {
+    "userName": local,
+    "nickName": local.capitalize(),
+}

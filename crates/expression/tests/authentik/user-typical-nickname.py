@@ -1,0 +1,1 @@
+return {"nickName": slugify(request.user.name), "profileUrl": "https://people.example/" + slugify(request.user.username)}

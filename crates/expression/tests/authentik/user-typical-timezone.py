@@ -1,0 +1,2 @@
+settings = request.user.attributes.get("settings", {})
+return {"timezone": settings.get("timezone", "Europe/Berlin")}
