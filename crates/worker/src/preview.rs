@@ -228,7 +228,7 @@ pub async fn dry_run(
             let Some(last) = rows.last() else { break };
             after = Some(last.id.clone());
             let (inside, outside): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| wanted.contains(&row.id));
-            plan_page(store, evaluator, provider, kind, &inside, &strangers, wanted, &mut dry).await?;
+            plan_page(store, evaluator, provider, kind, &inside, (&strangers, wanted), &mut dry).await?;
             if dry.stopped.is_some() {
                 return Ok(dry);
             }
@@ -246,8 +246,7 @@ async fn plan_page(
     provider: &Provider,
     kind: ResourceKind,
     rows: &[ResourceRow],
-    strangers: &Strangers,
-    wanted: &HashSet<ResourceId>,
+    (strangers, wanted): (&Strangers, &HashSet<ResourceId>),
     dry: &mut DryRun,
 ) -> Result<(), PreviewError> {
     let ids: Vec<ResourceId> = rows.iter().map(|row| row.id.clone()).collect();

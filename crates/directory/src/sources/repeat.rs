@@ -58,7 +58,7 @@ async fn keep_reading(work: &Repeating, config: &SourceConfig) {
             // Whoever takes over begins with a complete read: what the other one saw is unknown here.
             Ok(None) => clock = Clock::new(config),
             Err(error) => {
-                tracing::warn!(source = %config.name, error = %error, "the lease on the source could not be taken")
+                tracing::warn!(source = %config.name, error = %error, "the lease on the source could not be taken");
             }
         }
         let pause = clock.pause(Instant::now()).min(RENEW_EVERY);
