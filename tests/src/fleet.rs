@@ -169,14 +169,8 @@ impl Fleet {
     ///
     /// # Panics
     /// When there is no shell.
-    pub fn shell(&self, line: &str) -> Ran {
-        let binary = binary();
-        let folder = binary.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
-        let path = std::env::var("PATH").unwrap_or_default();
-        let mut command = Command::new("bash");
-        command.args(["-c", line]).current_dir(self.folder.path()).stdin(Stdio::null());
-        command.env_remove("SCIMFLEET_LOG").envs(self.environment.iter().cloned());
-        match command.env("PATH", format!("{folder}:{path}")).output() {
+    pub fn run_line(&self, line: &str) -> Ran {
+        match self.shell(line).output() {
             Ok(output) => Ran::of(&output),
             Err(error) => panic!("bash: {error}"),
         }

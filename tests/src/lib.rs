@@ -1,15 +1,15 @@
 //! Helpers for the stories: the real binary in a folder of its own, third-party servers, and an independent
 //! reader that compares what a server holds with what it should.
 
-mod database;
 mod authentik;
+mod database;
 mod fleet;
 mod http;
 mod loopback;
 mod process;
 
-pub use database::Postgres;
 pub use authentik::Authentik;
+pub use database::Postgres;
 pub use fleet::{Fleet, Ran, Role, provider_table};
 pub use http::{Answer, Posted, Receiver, request};
 pub use process::{Interop, free_port, repository, run_python};

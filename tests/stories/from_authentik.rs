@@ -55,7 +55,7 @@ fn every_command_of_the_guide_runs_as_it_stands() {
             follow(&fleet, &authentik, &target);
             continue;
         }
-        let ran = fleet.shell(&line).expect(0);
+        let ran = fleet.run_line(&line).expect(0);
         check(&line, &ran);
     }
     assert!(serving.is_some() && commands >= 12, "{commands}");

@@ -70,6 +70,7 @@ impl JsonClient {
             authorization: config.authorization,
             profile,
             egress: config.egress,
+            headers: std::collections::BTreeMap::new(),
             tls: config.tls,
             limits: config.limits,
         })?;

@@ -289,7 +289,7 @@ async fn members(
 ) -> Result<HashMap<ResourceId, (usize, usize)>, PreviewError> {
     let delta = match provider.profile.nested_groups {
         NestedGroups::Flatten => store.flattened_delta(provider.row.id, groups).await?,
-        NestedGroups::Members => store.membership_delta(provider.row.id, groups).await?,
+        NestedGroups::Members | NestedGroups::Omit => store.membership_delta(provider.row.id, groups).await?,
     };
     let mut counts: HashMap<ResourceId, (usize, usize)> = HashMap::new();
     let omits = provider.profile.nested_groups == NestedGroups::Omit;

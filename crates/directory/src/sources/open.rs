@@ -107,5 +107,8 @@ fn tls_options(tls: &Tls) -> Result<TlsOptions, String> {
         Some(path) => Some(std::fs::read(path).map_err(|error| format!("tls.ca_file `{path}`: {error}"))?),
         None => None,
     };
-    Ok(TlsOptions { verify: tls.verify, ca_pem })
+    if tls.client_cert_file.is_some() || tls.client_key_file.is_some() {
+        return Err("tls.client_cert_file: a source is read without a client certificate; remove it".to_owned());
+    }
+    Ok(TlsOptions { verify: tls.verify, ca_pem, identity_pem: None })
 }

@@ -64,7 +64,7 @@ fn config(server: &Server, url: &str, start_tls: bool) -> SourceConfig {
         full_every: None,
         changes_every: None,
         guard: Guard::default(),
-        tls: Tls { verify: true, ca_file: Some(server.authority()) },
+        tls: Tls { verify: true, ca_file: Some(server.authority()), ..Tls::default() },
         kind: SourceKind::Ldap(Box::new(ldap)),
     }
 }
@@ -177,7 +177,10 @@ async fn refuse(server: &Server, store: &Store, config: &SourceConfig) {
         ),
         (
             "no connection",
-            SourceConfig { tls: Tls { verify: true, ca_file: Some(server.other_authority()) }, ..config.clone() },
+            SourceConfig {
+                tls: Tls { verify: true, ca_file: Some(server.other_authority()), ..Tls::default() },
+                ..config.clone()
+            },
         ),
         ("size limit", with(config, |ldap| ldap.page_size = 500)),
         ("is the base right", with(config, |ldap| ldap.users.base = format!("ou=nobody,{BASE}"))),

@@ -99,8 +99,7 @@ impl Store {
             }
         }
         let batch: Vec<_> = missing.values().map(|spellings| new_group(spellings[0])).collect();
-        let outcomes =
-            import_within(tx, self.dialect(), source, false, Absent::Keeps, &batch, self.now_ms()).await?;
+        let outcomes = import_within(tx, self.dialect(), source, false, Absent::Keeps, &batch, self.now_ms()).await?;
         for (spellings, outcome) in missing.into_values().zip(outcomes) {
             match outcome {
                 Imported::Rejected(rejection) => set.refused.push((spellings[0].to_owned(), rejection.0)),
