@@ -56,6 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("tests", &["core", "testkit"]),
+    ("faults", &["core", "queue", "store", "testkit"]),
 ];
 
 /// Client libraries, and whose they are.
@@ -116,6 +117,31 @@ fn a_client_library_stays_with_its_owner() {
         }
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn no_build_that_anybody_runs_holds_a_planted_defect() {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version", "1", "--locked", "--offline"])
+        .current_dir(repository())
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names = |list: &Value, name: &str| list.as_array().is_some_and(|all| all.iter().any(|one| one == name));
+    let mut owners = Vec::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let features = package["features"].as_object().unwrap();
+        assert!(!features.get("default").is_some_and(|default| names(default, "planted")), "{}", package["name"]);
+        for dependency in package["dependencies"].as_array().unwrap() {
+            assert!(!names(&dependency["features"], "planted"), "{} asks for planted defects", package["name"]);
+        }
+        owners.extend(features.contains_key("planted").then(|| package["name"].clone()));
+    }
+    owners.sort_by_key(Value::to_string);
+    assert_eq!(owners, ["scimfleet-cli", "scimfleet-worker"]);
+    // Not even on request: a build without debug assertions does not compile with it.
+    let text = std::fs::read_to_string(repository().join("crates/worker/src/planted.rs")).unwrap();
+    assert!(text.contains("#[cfg(all(feature = \"planted\", not(debug_assertions)))]\ncompile_error!"));
 }
 
 /// The variables in a text that begin with `SCIMFLEET_`, less those that only the scripts know.

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use crate::Worker;
+use crate::planted::{Defect, is_planted};
 use crate::task::{TaskOutcome, process};
 
 /// The list of providers is looked at this often even if no signal came.
@@ -224,15 +225,22 @@ impl Subscription {
         };
         let span = tracing::info_span!("task", task = %task.task, run = task.run.map(tracing::field::display),
             provider = %task.provider, lane = %task.lane, otel.kind = "consumer");
-        let began = Instant::now();
-        self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
         let given = delivery.headers.get(TRACEPARENT_HEADER).map(String::as_str);
         let traceparent = scimfleet_runtime::trace::follow(&span, given);
+        let mut delivery = Some(delivery);
+        if is_planted(Defect::AckBeforeRecord)
+            && let Some(delivery) = delivery.take()
+        {
+            settle(delivery.ack().await);
+        }
+        let began = Instant::now();
+        self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
         let outcome = self.work(&task, traceparent).instrument(span).await;
         self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.shared.done.fetch_add(1, Ordering::Relaxed);
         metrics::histogram!(TASK_SECONDS, "provider" => task.provider.to_string(), "lane" => task.lane.as_str())
             .record(began.elapsed().as_secs_f64());
+        let delivery = delivery?;
         match outcome {
             TaskOutcome::Completed => settle(delivery.ack().await),
             TaskOutcome::Discarded(reason) => {

@@ -7,6 +7,7 @@ mod desire;
 mod drift;
 pub mod examine;
 mod observe;
+mod planted;
 pub mod preview;
 pub mod probe;
 mod provider;

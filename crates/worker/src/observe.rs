@@ -12,6 +12,7 @@ use scimfleet_store::{Counts, Seen, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::planted::{Defect, is_planted};
 use crate::task::lookup::account_of;
 use crate::task::pace::TASK_TIME_MAX;
 use crate::task::{Session, TaskError};
@@ -199,11 +200,15 @@ impl Session<'_> {
         let store = &self.worker.store;
         let (kind, provider) = (self.task.kind, self.provider.row.id);
         match listing {
-            Listing::Incomplete(reason) => {
+            Listing::Incomplete(reason) if !is_planted(Defect::IncompleteIsAbsent) => {
                 self.note_incomplete(run, &reason.to_string()).await?;
             }
             Listing::Complete { .. } if saved.ours.is_empty() && self.hides_somebody().await? => {
                 self.note_incomplete(run, "the listing shows none of our accounts, and one of them is there").await?;
+            }
+            Listing::Incomplete(_) => {
+                self.mark_missing(saved).await?;
+                store.note_listing(run, kind.as_str(), &json!({ "complete": true })).await?;
             }
             Listing::Complete { resources } => {
                 store.forget_unseen(provider, kind, run).await?;

@@ -13,9 +13,17 @@ use scimfleet_scim_client::{Answer, ScimError};
 use scimfleet_store::{
     ClaimedLink, Counts, DeliveredPassword, LogEntry, MembershipChange, PendingPassword, ResourceRow,
 };
+use serde_json::Value;
 
 use super::wire::{Via, Write};
 use crate::desire::Desired;
+
+/// Keys of an intent, as it is kept with the link: the operation, and whether its write has a row in the log.
+pub(crate) const INTENT_OPERATION: &str = "operation";
+pub(crate) const INTENT_LOGGED: &str = "logged";
+
+/// The outcome in the log of a write that was announced and of which nobody knows whether it was sent.
+const UNCERTAIN: &str = "uncertain";
 
 /// The account as we know it after what was done so far.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -151,6 +159,11 @@ impl Attempt {
         self.link.intent.is_some()
     }
 
+    /// Whether this attempt itself sent a write.
+    pub(crate) fn wrote(&self) -> bool {
+        self.log.iter().any(|entry| entry.outcome != UNCERTAIN)
+    }
+
     /// Nothing was owed, or nothing was begun: the link stays as it is, its words and its reason included.
     pub(crate) fn leaves_link_as_it_was(&self) -> bool {
         let begun = !matches!(self.outcome, None | Some(Outcome::NotBegun));
@@ -171,6 +184,22 @@ impl Attempt {
         self.sent_members.clear();
     }
 
+    /// Somebody announced a write and ended before it told what became of it. It may have been sent, so it
+    /// gets its row, and the row says that nobody knows.
+    pub(crate) fn log_what_was_announced(&mut self, task: &Task) {
+        let Some(intent) = self.link.intent.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok()) else {
+            return;
+        };
+        if intent[INTENT_LOGGED] == true {
+            return;
+        }
+        let mut row = self.row(task, Duration::ZERO);
+        row.operation = intent[INTENT_OPERATION].as_str().unwrap_or("write").to_owned();
+        row.outcome = UNCERTAIN.to_owned();
+        row.detail = Some("announced by a worker that ended before it told what became of it".to_owned());
+        self.log.push(row);
+    }
+
     /// Notes a write in the log and in the counters.
     pub(crate) fn log_write(
         &mut self,
@@ -188,21 +217,35 @@ impl Attempt {
             Via::Request(method) => self.requests.request(method, 1),
             Via::Bulk => self.requests.request("bulk_operations", 1),
         }
+        let row = self.row(task, took);
         self.log.push(LogEntry {
-            id: LogEntry::key(),
-            resource_id: self.link.resource_id.clone(),
-            kind: self.link.kind,
             operation: write.operation.to_owned(),
             outcome,
             removal: write.removal,
-            remote_id: self.account.remote_id.clone(),
             attributes: serde_json::json!(write.attributes).to_string(),
             status,
             detail,
+            ..row
+        });
+    }
+
+    /// A row of the log about this object, without what became of it.
+    fn row(&self, task: &Task, took: Duration) -> LogEntry {
+        LogEntry {
+            id: LogEntry::key(),
+            resource_id: self.link.resource_id.clone(),
+            kind: self.link.kind,
+            operation: String::new(),
+            outcome: String::new(),
+            removal: 0,
+            remote_id: self.account.remote_id.clone(),
+            attributes: "[]".to_owned(),
+            status: None,
+            detail: None,
             cause: task.cause.as_str().to_owned(),
             run_id: task.run.map(|run| run.to_string()),
             task_id: Some(task.task.to_string()),
             duration_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
-        });
+        }
     }
 }

@@ -13,11 +13,15 @@ use super::Session;
 use super::attempt::Attempt;
 use super::lookup::{Listed, Look, LookError, Sought};
 use super::wire::{Call, Content, Failure, Halt, Write};
+use crate::planted::{Defect, is_planted};
 
 impl Session<'_> {
     /// POST, after looking whether the account is there already (R16).
     pub(crate) async fn create(&self, attempt: &mut Attempt, document: &Document, listed: Option<&Listed>) -> Outcome {
         let sought = Sought::of(attempt.link.kind, document);
+        if is_planted(Defect::NoLookUp) {
+            return self.post(attempt, document, &sought).await;
+        }
         let look = match listed {
             Some(listed) if !attempt.has_open_intent() => Look::Listed(listed),
             _ => Look::Live,

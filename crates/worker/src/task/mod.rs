@@ -32,7 +32,7 @@ use scimfleet_core::state::{ProviderState, RunState};
 use scimfleet_core::task::{Cause, Lane, Task};
 use scimfleet_core::{ResourceId, ResourceKind};
 use scimfleet_scim_client::RequestContext;
-use scimfleet_store::{ClaimedLink, Recorded, ResourceRow, RunError, StoreError, TaskClose, Wanted};
+use scimfleet_store::{ClaimedLink, ProviderRow, Recorded, ResourceRow, RunError, StoreError, TaskClose, Wanted};
 
 use tokio::sync::OnceCell;
 
@@ -120,9 +120,11 @@ async fn broken(worker: &Worker, task: &Task, error: &TaskError) -> TaskOutcome 
         }
         if trip.is_some()
             && let Some(row) = worker.store.provider(&task.provider).await?
-            && row.state == ProviderState::Active
         {
-            worker.store.set_provider_state(row.id, ProviderState::Degraded, Some(&error.to_string())).await?;
+            leave_to_sweep(worker, &row, task, &task.objects).await?;
+            if row.state == ProviderState::Active {
+                worker.store.set_provider_state(row.id, ProviderState::Degraded, Some(&error.to_string())).await?;
+            }
         }
         Ok::<(), StoreError>(())
     };
@@ -141,6 +143,7 @@ async fn work(worker: &Worker, task: &Task, traceparent: Option<String>) -> Resu
         return Ok(TaskOutcome::Discarded(format!("there is no provider `{}`", task.provider)));
     };
     if !may_work(task, row.state) || !run_goes_on(worker, task).await? {
+        leave_to_sweep(worker, &row, task, &task.objects).await?;
         return Ok(TaskOutcome::Completed);
     }
     let provider = if task.cause == Cause::Observe {
@@ -187,6 +190,20 @@ fn may_work(task: &Task, state: ProviderState) -> bool {
     }
 }
 
+/// What this message cannot do is published again as soon as it can be done: when the provider is active, or
+/// the lease of a holder who may be dead has ended. Tasks of runs are published again by their run.
+async fn leave_to_sweep(
+    worker: &Worker,
+    provider: &ProviderRow,
+    task: &Task,
+    objects: &[ResourceId],
+) -> Result<(), StoreError> {
+    if task.run.is_some() || objects.is_empty() {
+        return Ok(());
+    }
+    worker.store.unmark_queued(provider.id, objects).await
+}
+
 async fn run_goes_on(worker: &Worker, task: &Task) -> Result<bool, StoreError> {
     match task.run {
         None => Ok(true),
@@ -200,7 +217,10 @@ impl Session<'_> {
         let asked_at = Instant::now();
         let (claimed, elsewhere) = store.claim(provider, &self.worker.name, &self.task.objects, LEASE).await?;
         self.tenure.renewed(asked_at);
-        let (held, elsewhere_ms) = (elsewhere.len() as u64, elsewhere.iter().map(|(_, wait)| *wait).max());
+        let elsewhere_ms = elsewhere.iter().map(|(_, wait)| *wait).max();
+        let others: Vec<ResourceId> = elsewhere.into_iter().map(|(id, _)| id).collect();
+        leave_to_sweep(self.worker, &self.provider.row, self.task, &others).await?;
+        let held = others.len() as u64;
         let ids: Vec<ResourceId> = claimed.iter().map(|link| link.resource_id.clone()).collect();
         let mut resources: HashMap<ResourceId, ResourceRow> =
             store.resources(&ids).await?.into_iter().map(|row| (row.id.clone(), row)).collect();
@@ -208,7 +228,9 @@ impl Session<'_> {
             .into_iter()
             .map(|link| {
                 let resource = resources.remove(&link.resource_id);
-                Attempt::new(link, resource)
+                let mut attempt = Attempt::new(link, resource);
+                attempt.log_what_was_announced(self.task);
+                attempt
             })
             .collect();
         if let Err(error) = self.prepare(&mut attempts).await {

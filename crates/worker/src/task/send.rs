@@ -9,6 +9,7 @@ use super::Session;
 use super::attempt::{Account, Attempt};
 use super::lookup::Listed;
 use super::wire::{Failure, Halt};
+use crate::planted::{Defect, is_planted};
 
 impl Session<'_> {
     /// Performs what is planned. The outcome is left in the attempt.
@@ -43,6 +44,10 @@ impl Session<'_> {
     /// `None`: it is there, and what was sent to it counts again.
     async fn confirm(&self, attempt: &mut Attempt) -> Option<Outcome> {
         let account = attempt.account.remote_id.clone()?;
+        if is_planted(Defect::IncompleteIsAbsent) {
+            attempt.has_lost_account();
+            return Some(Outcome::Again("the listing does not show the account".to_owned()));
+        }
         match self.get(attempt, &account).await {
             Ok(_) => {
                 attempt.account.sent_digest = attempt.account.sent.as_ref().map(scimfleet_core::plan::digest);

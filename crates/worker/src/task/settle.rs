@@ -9,7 +9,7 @@ use scimfleet_runtime::metrics::{CHANGE_LATENCY_SECONDS, OPERATIONS_TOTAL};
 use scimfleet_store::{Counts, LinkResult, Recorded, Released, StoreError, TaskClose, TaskRecord, Wanted};
 
 use super::Session;
-use super::attempt::Attempt;
+use super::attempt::{Attempt, INTENT_LOGGED, INTENT_OPERATION};
 
 /// A snoozed run task is looked at again after this long at the earliest.
 const LATER_MS_MIN: i64 = 200;
@@ -163,7 +163,7 @@ impl Session<'_> {
             attempts: fate.attempts,
             due_at_ms: fate.due_at_ms,
             last_error: fate.words,
-            intent: fate.intent,
+            intent: fate.intent.or_else(|| still_open(attempt, &outcome)),
             last_run: self.task.run.filter(|_| counted),
             rewritten,
         }
@@ -221,7 +221,8 @@ impl Session<'_> {
 
     fn retry(&self, attempt: &Attempt, class: Class, words: &str, unknown: bool, now: i64) -> Fate {
         let attempts = attempt.link.attempts + 1;
-        let open = unknown.then(|| intent_of(attempt));
+        // Its row in the log was written by now.
+        let open = unknown.then(|| intent(attempt, true));
         // A provider that is down is nobody's object's fault: those are not exhausted by it.
         if attempts >= ATTEMPTS_MAX && !matches!(class, Class::Credentials | Class::Transient) {
             return Fate { intent: open, ..parked(ParkReason::Exhausted, words.to_owned()) };
@@ -268,6 +269,17 @@ fn parked(reason: ParkReason, words: String) -> Fate {
     Fate { state: LinkState::Parked, park_reason: Some(reason), words: Some(words), ..Fate::default() }
 }
 
+/// A write that somebody announced stays announced until it is known what became of it: neither a look-up
+/// that failed nor an object that may not be sent now tells.
+fn still_open(attempt: &Attempt, outcome: &Outcome) -> Option<String> {
+    let told = match outcome {
+        Outcome::Retry { .. } | Outcome::Throttled(_) | Outcome::Again(_) | Outcome::Held => attempt.wrote(),
+        Outcome::Invalid(_) | Outcome::Parked(..) => attempt.account.remote_id.is_some(),
+        _ => true,
+    };
+    (attempt.has_open_intent() && !told).then(|| intent(attempt, true))
+}
+
 fn park_refused(result: &mut LinkResult, words: &str) {
     result.state = LinkState::Parked;
     result.park_reason = Some(ParkReason::Conflict);
@@ -283,10 +295,14 @@ fn wait_ms(attempts: u32) -> i64 {
 
 /// The intent of an attempt, as it is recorded: the operation, never a value.
 pub(crate) fn intent_of(attempt: &Attempt) -> String {
+    intent(attempt, false)
+}
+
+fn intent(attempt: &Attempt, logged: bool) -> String {
     let word = match &attempt.plan {
         Some(plan) if !matches!(plan.operation, Operation::Nothing(_)) => plan.operation.word(),
         _ if attempt.link.kind == ResourceKind::Group => "members",
         _ => "write",
     };
-    serde_json::json!({ "operation": word }).to_string()
+    serde_json::json!({ INTENT_OPERATION: word, INTENT_LOGGED: logged }).to_string()
 }
