@@ -13,12 +13,14 @@ ARGS ?=
 # Pinned: a newer one may ask for a newer compiler. Unoptimised, it is built in a fraction of the time.
 DENY_VERSION := 0.20.2
 DENY := target/tools/bin/cargo-deny
+CYCLONEDX_VERSION := 0.5.9
+CYCLONEDX := target/tools/bin/cargo-cyclonedx
 
 export STEP_TIMES := $(CURDIR)/target/step-times.txt
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
 test: ## install what is missing, start services, run every check and test, leave nothing running
@@ -36,6 +38,28 @@ test: ## install what is missing, start services, run every check and test, leav
 .PHONY: build
 build: ## the binary, optimised: target/release/scimfleet
 	$(CARGO) build --release --locked
+
+.PHONY: release
+release: $(CYCLONEDX) build ## the binary, optimised, from the locked crates, with its bill of materials (CycloneDX) beside it
+	$(CYCLONEDX) cyclonedx --manifest-path crates/cli/Cargo.toml --format json --spec-version 1.5 --override-filename scimfleet.sbom
+	@# Where it was built is nobody's business, and would make each build's differ.
+	sed 's#file://$(CURDIR)/##g' crates/cli/scimfleet.sbom.json > target/release/scimfleet.sbom.json
+	find crates tests -name scimfleet.sbom.json -delete
+
+$(CYCLONEDX):
+	$(CARGO) install cargo-cyclonedx --version $(CYCLONEDX_VERSION) --locked --profile dev --root target/tools --target-dir target/tools/build
+	rm -rf target/tools/build
+
+.PHONY: faults
+faults: ## every scenario of the fault suite on real services, then its table; about half an hour
+	@$(SERVICES)/install.sh rabbitmq redis postgres
+	@$(CARGO) build --workspace --locked
+	@$(WITH) -- target/debug/scimfleet-faults all
+
+.PHONY: faults-planted
+faults-planted: ## plant each of three defects and show that the fault suite turns red for it
+	@$(SERVICES)/install.sh rabbitmq redis postgres
+	@$(WITH) -- tests/faults/planted.sh
 
 .PHONY: demo
 demo: ## everything embedded, with sample data and a sample provider

@@ -256,7 +256,13 @@ impl Stage {
     pub async fn cli(&self, arguments: &[&str]) -> Told<Value> {
         let ran = self.try_cli(arguments).await?;
         ensure(ran.code == 0, || {
-            format!("`scimfleet {}` ended with {}: {}", arguments.join(" "), ran.code, ran.stderr)
+            format!(
+                "`scimfleet {}` ended with {}: {} {}",
+                arguments.join(" "),
+                ran.code,
+                ran.stderr,
+                ran.json["runs"][0]
+            )
         })?;
         Ok(ran.json)
     }

@@ -9,11 +9,13 @@ use scimfleet_testkit::provider::{Behaviour, Mark};
 
 use crate::failure::Told;
 use crate::figures::Figures;
-use crate::oracle::links;
+use crate::oracle::{links, writes_of};
 use crate::services::Services;
 use crate::stage::{Setup, Stage};
 
 const REST: Duration = Duration::from_secs(150);
+/// Where creates are counted, each is a request of its own.
+const ONE_BY_ONE: &str = "bulk = \"off\"";
 
 /// Every user is edited twenty times, while whoever relays is killed with SIGKILL again and again.
 pub(super) async fn relay_killed(services: &Services, name: &str, figures: &mut Figures) -> Told<()> {
@@ -40,7 +42,7 @@ pub(super) async fn relay_killed(services: &Services, name: &str, figures: &mut 
     stage.judge(figures).await?;
     let edits = (ROUNDS * stage.model.users.len()) as u64;
     figures.confirmed += edits.saturating_sub(figures.lost);
-    let writes = stage.target.counts_since(&mark).writes();
+    let writes = writes_of(&stage.target.since(&mark));
     figures.notes.push(format!("{writes} writes for {edits} edits"));
     figures.promise(writes < edits, || format!("{writes} writes for {edits} edits: nothing was coalesced"));
     stage.close(figures).await
@@ -83,7 +85,7 @@ pub(super) async fn deletes_race(services: &Services, name: &str, figures: &mut 
 
 /// Users, managers and groups arrive in an order drawn by lot, and a full sync takes them.
 pub(super) async fn any_order(services: &Services, name: &str, figures: &mut Figures) -> Told<()> {
-    let setup = Setup { users: 1_500, groups: 60, workers: 0, ..Setup::default() };
+    let setup = Setup { users: 1_500, groups: 60, workers: 0, provider: ONE_BY_ONE, ..Setup::default() };
     let mut stage = Stage::open(services, name, figures.seed, setup).await?;
     let ids: Vec<String> = stage.model.users.keys().cloned().collect();
     for (n, id) in ids.iter().enumerate().skip(1) {
@@ -116,7 +118,7 @@ pub(super) async fn any_order(services: &Services, name: &str, figures: &mut Fig
 
 /// Every task is delivered three times, to three workers at once.
 pub(super) async fn thrice(services: &Services, name: &str, figures: &mut Figures) -> Told<()> {
-    let setup = Setup { users: 300, groups: 8, workers: 0, ..Setup::default() };
+    let setup = Setup { users: 300, groups: 8, workers: 0, provider: ONE_BY_ONE, ..Setup::default() };
     let mut stage = Stage::open(services, name, figures.seed, setup).await?;
     stage.load().await?;
     figures.attempted = stage.model.len() as u64;

@@ -97,6 +97,7 @@ pub(super) async fn answers_lost(services: &Services, name: &str, figures: &mut 
     let mut stage = Stage::open(services, name, figures.seed, wide(200, WIDE)).await?;
     // The breaker opens in between: what is asked later is sent by the probe's return.
     stage.target.script(Matcher::on("POST", "/Users").times(200), Fault::DropAnswerAfterApplying);
+    stage.target.script(Matcher::on("POST", "/Groups").times(4), Fault::DropAnswerAfterApplying);
     stage.load().await?;
     figures.attempted = stage.model.len() as u64;
     stage.rest(Duration::from_secs(240)).await?;

@@ -40,7 +40,8 @@ pub(super) async fn broker(services: &Services, name: &str, figures: &mut Figure
         figures.recovered += 1;
     }
     figures.attempted = stage.model.len() as u64 + 40;
-    stage.rest(REST).await?;
+    // A task that the broker lost is taken for lost after five minutes.
+    stage.rest(Duration::from_secs(420)).await?;
     stage.judge(figures).await?;
     figures.confirmed += 40_u64.saturating_sub(figures.lost);
     stage.close(figures).await

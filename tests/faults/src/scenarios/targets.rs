@@ -92,7 +92,9 @@ pub(super) async fn outage(services: &Services, name: &str, figures: &mut Figure
 
 /// The target refuses the token, for everybody; the token comes back.
 pub(super) async fn unauthorised(services: &Services, name: &str, figures: &mut Figures) -> Told<()> {
-    let setup = Setup { users: 300, groups: 0, workers: 3, provider: PLAIN, ..Setup::default() };
+    // What is in flight when the first refusal arrives was sent in good faith: three workers, three each.
+    let setup =
+        Setup { users: 300, groups: 0, workers: 3, provider: "in_flight = 3\nbulk = \"off\"", ..Setup::default() };
     let stage = Stage::open(services, name, figures.seed, setup).await?;
     let token = stage.target.token();
     stage.cli(&["providers", "probe", name]).await?;
