@@ -31,7 +31,8 @@ pub struct Evidence<'a> {
     pub names: HashMap<ResourceId, String>,
     /// Rows of the log.
     pub rows: u64,
-    /// Rows of it that stand for a write of which nobody knows whether it was sent.
+    /// Rows of it that stand for a write of which nobody knows whether it arrived: announced by the dead, timed out,
+    /// or met by a connection that broke.
     pub uncertain: u64,
     /// `externalId`s that somebody else put there.
     pub strangers: Vec<String>,

@@ -379,7 +379,7 @@ impl Stage {
             names.insert(row.id.clone(), name);
         }
         let uncertain =
-            format!("SELECT count(*) FROM provisioning_log WHERE provider_id = '{provider}' AND outcome = 'uncertain'");
+            format!("SELECT count(*) FROM provisioning_log WHERE provider_id = '{provider}' AND outcome IN ('uncertain', 'unknown', 'transient')");
         let evidence = Evidence {
             model: &self.model,
             content: self.target.content(),
