@@ -378,8 +378,9 @@ impl Stage {
             let name = row.document.get("externalId").and_then(Value::as_str).unwrap_or_default().to_owned();
             names.insert(row.id.clone(), name);
         }
-        let uncertain =
-            format!("SELECT count(*) FROM provisioning_log WHERE provider_id = '{provider}' AND outcome IN ('uncertain', 'unknown', 'transient')");
+        let uncertain = format!(
+            "SELECT count(*) FROM provisioning_log WHERE provider_id = '{provider}' AND outcome IN ('uncertain', 'unknown', 'transient')"
+        );
         let evidence = Evidence {
             model: &self.model,
             content: self.target.content(),
