@@ -1,41 +1,62 @@
-//! `scimfleet-bench`: figures beside their ceiling, in one run. A figure is printed only when the content of
-//! the provider is what it should be.
+//! `scimfleet-bench`: figures beside their goals and ceilings, in one run, so that a noisy machine does not
+//! matter. A figure is printed only when the content of the provider is what it should be.
 
-mod ceiling;
 mod figure;
+mod growth;
+mod idle;
 mod initial;
+mod install;
+mod latency;
+mod machine;
 mod mapping;
+mod raw;
+mod roles;
+mod scaling;
+mod services;
+mod suite;
+mod target;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::figure::{BenchError, Figure};
+use crate::figure::BenchError;
+use crate::suite::Suite;
 
 /// Measures Scimfleet against the sample provider on loopback.
 #[derive(Parser)]
 #[command(name = "scimfleet-bench", version)]
 struct Arguments {
-    /// One JSON document instead of a table
+    /// One JSON document instead of tables
     #[arg(long, global = true)]
     json: bool,
-    /// Users in the sample directory
-    #[arg(long, global = true, default_value_t = 10_000)]
-    users: usize,
+    /// No case beyond so many users
+    #[arg(long, global = true, default_value_t = 1_000_000)]
+    users_max: usize,
     #[command(subcommand)]
     case: Case,
 }
 
 #[derive(Subcommand, Clone, Copy, PartialEq, Eq)]
 enum Case {
-    /// Everything that follows
+    /// Everything that follows, within half an hour on two idle cores
     All,
+    /// The most telling figures within three minutes, embedded only
+    Quick,
     /// Raw parallel POST of the same bodies
     Ceiling,
-    /// First sync and idle sync, embedded, beside the ceiling
+    /// First syncs: embedded and as a cluster, target at 0 and 20 ms, with and without Bulk
     Initial,
-    /// Evaluation, merge and validation, plan and digest, per user
+    /// Full syncs of which nothing changed
+    Idle,
+    /// From the commit of a change to its arrival, idle and during a first sync
+    Latency,
+    /// 1, 2, 4 and 8 workers; a slow-loris among twenty
+    Scaling,
+    /// Evaluation, merge, validation, plan and digest, per user
     Mapping,
+    /// The cost of a user and of a member as the directory grows; imports
+    Growth,
 }
 
 fn main() -> ExitCode {
@@ -44,10 +65,7 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::parse();
     match measure(&arguments) {
-        Ok(figures) => {
-            print(&figures, arguments.json);
-            ExitCode::SUCCESS
-        }
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -55,35 +73,29 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(arguments: &Arguments) -> Result<Vec<Figure>, BenchError> {
+fn measure(arguments: &Arguments) -> Result<(), BenchError> {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         return Err(BenchError("a crypto provider was installed before".to_owned()));
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut figures = Vec::new();
-        let wants = |case| arguments.case == Case::All || arguments.case == case;
-        if wants(Case::Mapping) {
-            figures.extend(mapping::measure(arguments.users.min(5_000)).await?);
-        }
-        if wants(Case::Ceiling) || wants(Case::Initial) {
-            let ceiling = ceiling::measure(arguments.users).await?;
-            let raw = ceiling.value;
-            figures.push(ceiling);
-            if wants(Case::Initial) {
-                figures.extend(initial::measure(arguments.users, raw).await?);
-            }
-        }
-        Ok(figures)
-    })
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("client").enable_all().build()?;
+    // On a worker thread of the runtime, whose CPU time is the clients'.
+    let (case, json, users_max) = (arguments.case, arguments.json, arguments.users_max);
+    runtime.block_on(async move { tokio::spawn(run(case, json, users_max)).await? })
 }
 
-fn print(figures: &[Figure], json: bool) {
-    if json {
-        println!("{}", serde_json::json!({ "v": 1, "figures": figures }));
-        return;
+async fn run(case: Case, json: bool, users_max: usize) -> Result<(), BenchError> {
+    let mut suite = Suite::new(json, users_max);
+    match case {
+        Case::All => suite.all().await?,
+        Case::Quick => suite.quick().await?,
+        Case::Ceiling => suite.ceiling().await?,
+        Case::Initial => suite.initial().await?,
+        Case::Idle => suite.idle().await?,
+        Case::Latency => suite.latency().await?,
+        Case::Scaling => suite.scaling().await?,
+        Case::Mapping => suite.mapping().await?,
+        Case::Growth => suite.growth().await?,
     }
-    for figure in figures {
-        println!("{figure}");
-    }
+    suite.finish();
+    Ok(())
 }

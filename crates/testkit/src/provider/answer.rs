@@ -34,7 +34,12 @@ impl Refusal {
 pub(crate) enum Payload {
     Nothing,
     Scim(Value),
-    Text { content_type: &'static str, body: String },
+    /// A resource, or a list of them, that is JSON text already: most answers are, and trees cost more.
+    Resource(String),
+    Text {
+        content_type: &'static str,
+        body: String,
+    },
 }
 
 /// An answer, and which object it is about.
@@ -76,6 +81,7 @@ impl Answer {
         let (content_type, body) = match self.payload {
             Payload::Nothing => (None, Body::empty()),
             Payload::Scim(value) => (Some("application/scim+json"), Body::from(value.to_string())),
+            Payload::Resource(text) => (Some("application/scim+json"), Body::from(text)),
             Payload::Text { content_type, body } => (Some(content_type), Body::from(body)),
         };
         let mut response = Response::new(body);

@@ -94,7 +94,7 @@ impl Batch<'_> {
     }
 
     fn perform(&mut self, storage: &mut Storage, operation: &Value) -> Value {
-        let outcome = call_of(operation).and_then(|call| operate(self.scene, storage, &call));
+        let outcome = call_of(operation).and_then(|mut call| operate(self.scene, storage, &mut call));
         let answer = match outcome {
             Ok(answer) => answer,
             Err(refusal) => return self.failed(operation, &refusal),
@@ -113,8 +113,8 @@ impl Batch<'_> {
                 result[name] = value.into();
             }
         }
-        if let (Payload::Scim(body), true) = (answer.payload, text("method") == Some("GET")) {
-            result["response"] = body;
+        if let (Payload::Resource(body), true) = (answer.payload, text("method") == Some("GET")) {
+            result["response"] = serde_json::from_str(&body).unwrap_or_default();
         }
         result
     }

@@ -1,6 +1,8 @@
 //! Holds what is sent against RFC 7643 and RFC 7644. A violation is recorded, not refused: tests assert
 //! that there is none.
 
+use std::fmt;
+
 use scim_v2::filter::PatchPath;
 use scimfleet_core::ResourceKind;
 use serde_json::{Map, Value};
@@ -71,20 +73,42 @@ fn attribute(kind: ResourceKind, name: &str, value: &Value, habits: &Behaviour, 
         };
         for (sub, value) in value.as_object().into_iter().flatten() {
             match find(definitions, sub) {
-                Some(definition) => shape(definition, sub, value, habits, found),
+                Some(definition) => shape(definition, Path::of(sub), value, habits, found),
                 None => found.push(("RFC 7643 §3.3", format!("unknown attribute `{name}:{sub}`"))),
             }
         }
         return;
     }
     match find(table(kind), name).or_else(|| find(COMMON, name)) {
-        Some(definition) => shape(definition, name, value, habits, found),
+        Some(definition) => shape(definition, Path::of(name), value, habits, found),
         None => found.push(("RFC 7643 §3.3", format!("unknown attribute `{name}`"))),
     }
 }
 
+/// Where a value stands; it is put into words only when something is wrong there.
+#[derive(Clone, Copy)]
+struct Path<'a> {
+    outer: Option<&'a Path<'a>>,
+    name: &'a str,
+}
+
+impl<'a> Path<'a> {
+    fn of(name: &'a str) -> Self {
+        Self { outer: None, name }
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(outer) = self.outer {
+            write!(out, "{outer}.")?;
+        }
+        out.write_str(self.name)
+    }
+}
+
 /// Mutability, number and type of a value.
-fn shape(definition: &Attribute, path: &str, value: &Value, habits: &Behaviour, found: &mut Findings) {
+fn shape(definition: &Attribute, path: Path<'_>, value: &Value, habits: &Behaviour, found: &mut Findings) {
     if definition.mutability == Mutability::ReadOnly {
         return found.push(("RFC 7643 §7", format!("`{path}` is read-only")));
     }
@@ -102,7 +126,7 @@ fn shape(definition: &Attribute, path: &str, value: &Value, habits: &Behaviour, 
     }
 }
 
-fn single(definition: &Attribute, path: &str, value: &Value, habits: &Behaviour, found: &mut Findings) {
+fn single(definition: &Attribute, path: Path<'_>, value: &Value, habits: &Behaviour, found: &mut Findings) {
     let fits = match definition.data_type {
         Type::Text | Type::Reference | Type::Binary => value.is_string(),
         Type::Flag => value.is_boolean() || habits.booleans_as_text && value.is_string(),
@@ -113,7 +137,7 @@ fn single(definition: &Attribute, path: &str, value: &Value, habits: &Behaviour,
     }
     for (sub, value) in value.as_object().into_iter().flatten() {
         match find(definition.subs, sub) {
-            Some(inner) => shape(inner, &format!("{path}.{sub}"), value, habits, found),
+            Some(inner) => shape(inner, Path { outer: Some(&path), name: sub }, value, habits, found),
             None => found.push(("RFC 7643 §3.3", format!("unknown attribute `{path}.{sub}`"))),
         }
     }
@@ -196,8 +220,8 @@ fn patch_target(kind: ResourceKind, path: &PatchPath, value: Option<&Value>, hab
     match value {
         None => {}
         // Servers take a single value for an added or replaced list; the RFC's own examples do so.
-        Some(value) if element || !value.is_array() => single(target, name, value, habits, found),
-        Some(value) => shape(target, name, value, habits, found),
+        Some(value) if element || !value.is_array() => single(target, Path::of(name), value, habits, found),
+        Some(value) => shape(target, Path::of(name), value, habits, found),
     }
 }
 

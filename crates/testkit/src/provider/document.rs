@@ -23,6 +23,7 @@ pub(crate) fn take_apart(
 ) -> Result<Incoming, Refusal> {
     document.retain(|_, value| !value.is_null());
     let mut take = |name: &str| {
+        get(&document, name)?;
         let slot = key(&document, name);
         document.shift_remove(&slot)
     };
@@ -49,10 +50,10 @@ pub(crate) fn take_apart(
 }
 
 fn bend(document: &mut Map<String, Value>, behaviour: &Behaviour) {
-    let active = key(document, "active");
-    if let Some(Value::String(text)) = document.get(&active)
+    if let Some(Value::String(text)) = get(document, "active")
         && let Ok(flag) = text.to_ascii_lowercase().parse::<bool>()
     {
+        let active = key(document, "active");
         document.insert(active, flag.into());
     }
     for path in &behaviour.attributes_dropped {
@@ -96,7 +97,11 @@ fn check(document: &Map<String, Value>, kind: ResourceKind, behaviour: &Behaviou
     if kind == ResourceKind::User {
         check_user(document, behaviour)?;
     }
-    for name in ["userName", "displayName", "name"] {
+    let bounded: &[&str] = match behaviour.characters_refused.is_empty() {
+        true => &[],
+        false => &["userName", "displayName", "name"],
+    };
+    for name in bounded {
         if get(document, name).is_some_and(|value| contains_any(value, &behaviour.characters_refused)) {
             return Err(Refusal::bad("invalidValue", format!("`{name}` holds a character that is not allowed")));
         }

@@ -99,6 +99,10 @@ impl Script {
         self.steps.push(Step { matcher, fault, seen: 0 });
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
     pub(crate) fn clear(&mut self) {
         self.steps.clear();
     }

@@ -130,19 +130,29 @@ impl Recorder {
         }
     }
 
-    /// Numbers the entry and adds it.
-    pub(crate) fn record(&mut self, mut entry: Entry) {
+    /// Whether more than the counters is wanted.
+    pub(crate) fn keeps_entries(&self) -> bool {
+        self.entries_max > 0
+    }
+
+    /// Counts a request.
+    pub(crate) fn count(&mut self, method: &str, path: &str, status: u16, operations: usize) {
         self.number += 1;
-        entry.number = self.number;
-        let method = if entry.path.ends_with("/.search") { "SEARCH" } else { entry.method.as_str() };
+        let method = if path.ends_with("/.search") { "SEARCH" } else { method };
         match self.counts.methods.get_mut(method) {
             Some(count) => *count += 1,
             None => drop(self.counts.methods.insert(method.to_owned(), 1)),
         }
-        *self.counts.statuses.entry(entry.status).or_default() += 1;
-        if entry.path == "/Bulk" {
-            self.counts.bulk_operations += entry.operations as u64;
+        *self.counts.statuses.entry(status).or_default() += 1;
+        if path == "/Bulk" {
+            self.counts.bulk_operations += operations as u64;
         }
+    }
+
+    /// Counts the entry, numbers it and adds it.
+    pub(crate) fn record(&mut self, mut entry: Entry) {
+        self.count(&entry.method, &entry.path, entry.status, entry.operations);
+        entry.number = self.number;
         if self.entries_max > 0 {
             self.entries.push_back(entry);
             self.trim();

@@ -7,7 +7,7 @@ use scimfleet_core::ResourceKind;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, Refusal};
+use super::answer::{Answer, Payload, Refusal};
 use super::behaviour::{Behaviour, Filtering, Paging, Total};
 use super::filter::{equalities, inspect, matches};
 use super::render::{Projection, Scene, render, truth};
@@ -69,8 +69,8 @@ pub(crate) fn list(scene: Scene<'_>, storage: &Storage, kind: ResourceKind, quer
         return Ok(Answer::scim(200, envelope(scene.behaviour, page, 1, vec![nobody])));
     }
     let projection = query.projection();
-    let shown: Vec<Value> = hits.iter().map(|stored| render(scene, storage, kind, stored, &projection)).collect();
-    Ok(Answer::scim(200, envelope(scene.behaviour, page, total, shown)))
+    let shown: Vec<String> = hits.iter().map(|stored| render(scene, storage, kind, stored, &projection)).collect();
+    Ok(Answer::new(200, Payload::Resource(envelope(scene.behaviour, page, total, &shown))))
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -179,7 +179,7 @@ fn narrowed<'a>(storage: &'a Storage, kind: ResourceKind, filter: &Filter) -> Op
     })
 }
 
-fn envelope(behaviour: &Behaviour, page: Page, total: usize, shown: Vec<Value>) -> Value {
+fn envelope(behaviour: &Behaviour, page: Page, total: usize, shown: &[String]) -> String {
     let on_page = shown.len();
     let mut body = json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"] });
     let total = match (behaviour.total, behaviour.paging) {
@@ -199,6 +199,11 @@ fn envelope(behaviour: &Behaviour, page: Page, total: usize, shown: Vec<Value>) 
         body["startIndex"] = (page.skip + 1).into();
     }
     body["itemsPerPage"] = on_page.into();
-    body[behaviour.list_key.as_str()] = shown.into();
-    body
+    // The resources are text already; they go in last.
+    let mut text = body.to_string();
+    text.truncate(text.len() - 1);
+    text.extend([",", &Value::from(behaviour.list_key.as_str()).to_string(), ":["]);
+    text.push_str(&shown.join(","));
+    text.push_str("]}");
+    text
 }

@@ -306,7 +306,7 @@ impl Running {
     ) -> Result<Option<String>, String> {
         // Whoever works on the provider's own side is not bound by what its SCIM front can do.
         let behaviour = Behaviour { put: true, delete_users: DeleteUsers::Delete, groups: true, ..self.behaviour() };
-        let call = Call {
+        let mut call = Call {
             method: method.to_owned(),
             kind,
             id: id.map(str::to_owned),
@@ -316,7 +316,9 @@ impl Running {
             projection: Projection::default(),
         };
         let scene = Scene { behaviour: &behaviour, base: self.service.base() };
-        operate(scene, &mut self.service.storage(), &call).map(|answer| answer.object).map_err(|refusal| refusal.detail)
+        operate(scene, &mut self.service.storage(), &mut call)
+            .map(|answer| answer.object)
+            .map_err(|refusal| refusal.detail)
     }
 }
 

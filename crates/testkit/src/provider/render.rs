@@ -4,6 +4,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use scimfleet_core::ResourceKind;
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::behaviour::{Behaviour, Returned};
@@ -41,6 +43,9 @@ impl Projection {
     }
 
     pub(crate) fn shows(&self, attribute: &str) -> bool {
+        if self.include.is_none() && self.exclude.is_empty() {
+            return true;
+        }
         let attribute = attribute.to_lowercase();
         if attribute == "id" || attribute == "schemas" {
             return true;
@@ -57,41 +62,104 @@ impl Projection {
     }
 }
 
-/// The resource as it is shown.
+/// The resource as it is shown, as JSON text: written straight from what is stored, since a tree of it would
+/// cost more than the rest of the answer.
 pub(crate) fn render(
     scene: Scene<'_>,
     storage: &Storage,
     kind: ResourceKind,
     stored: &Stored,
     projection: &Projection,
-) -> Value {
-    let behaviour = scene.behaviour;
-    let mut shown = Map::new();
-    let schemas = stored.document.get("schemas").cloned().unwrap_or_else(|| json!([kind.schema_urn()]));
-    shown.insert("schemas".to_owned(), schemas);
-    shown.insert("id".to_owned(), stored.id.clone().into());
-    for (name, value) in &stored.document {
-        if name != "schemas" && projection.shows(name) {
-            let value = if behaviour.booleans_as_text { booleans_as_text(value) } else { value.clone() };
-            shown.insert(name.clone(), value);
+) -> String {
+    serde_json::to_string(&Shown { scene, storage, kind, stored, projection }).unwrap_or_default()
+}
+
+struct Shown<'a> {
+    scene: Scene<'a>,
+    storage: &'a Storage,
+    kind: ResourceKind,
+    stored: &'a Stored,
+    projection: &'a Projection,
+}
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { stored, projection, scene, .. } = self;
+        let behaviour = scene.behaviour;
+        let mut shown = serializer.serialize_map(None)?;
+        match stored.document.get("schemas") {
+            Some(schemas) => shown.serialize_entry("schemas", schemas)?,
+            None => shown.serialize_entry("schemas", &[self.kind.schema_urn()])?,
         }
-    }
-    match kind {
-        ResourceKind::Group if projection.shows("members") => show_members(&mut shown, stored, behaviour),
-        ResourceKind::User if behaviour.user_groups && projection.shows("groups") => {
-            show_groups(&mut shown, storage, &stored.id);
+        shown.serialize_entry("id", &stored.id)?;
+        for (name, value) in &stored.document {
+            if name == "schemas" || !projection.shows(name) {
+                continue;
+            }
+            if behaviour.booleans_as_text {
+                shown.serialize_entry(name, &booleans_as_text(value))?;
+            } else {
+                shown.serialize_entry(name, value)?;
+            }
         }
-        _ => {}
-    }
-    for (name, value) in &behaviour.attributes_added {
-        if projection.shows(name) && !shown.contains_key(name) {
-            shown.insert(name.clone(), value.clone());
+        let (mut has_members, mut has_groups) = (false, false);
+        match self.kind {
+            ResourceKind::Group if projection.shows("members") => has_members = self.members(&mut shown)?,
+            ResourceKind::User if behaviour.user_groups && projection.shows("groups") => {
+                has_groups = self.groups(&mut shown)?;
+            }
+            _ => {}
         }
+        for (name, value) in &behaviour.attributes_added {
+            let shown_already = stored.document.contains_key(name)
+                || name == "id"
+                || name == "schemas"
+                || name == "members" && has_members
+                || name == "groups" && has_groups;
+            if projection.shows(name) && !shown_already {
+                shown.serialize_entry(name, value)?;
+            }
+        }
+        if projection.shows("meta") {
+            shown.serialize_entry("meta", &meta(*scene, self.kind, stored))?;
+        }
+        shown.end()
     }
-    if projection.shows("meta") {
-        shown.insert("meta".to_owned(), meta(scene, kind, stored));
+}
+
+/// A list that is written item by item.
+struct Listed<'a>(&'a super::storage::Members);
+
+impl Serialize for Listed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter())
     }
-    Value::Object(shown)
+}
+
+impl Shown<'_> {
+    fn members<M: SerializeMap>(&self, shown: &mut M) -> Result<bool, M::Error> {
+        let members = &self.stored.members;
+        match self.scene.behaviour.members_returned {
+            Returned::Listed if members.len() == 0 => return Ok(false),
+            Returned::Listed => shown.serialize_entry("members", &Listed(members))?,
+            Returned::Absent => return Ok(false),
+            Returned::Null => shown.serialize_entry("members", &Value::Null)?,
+            Returned::Empty => shown.serialize_entry("members", &[(); 0])?,
+        }
+        Ok(true)
+    }
+
+    fn groups<M: SerializeMap>(&self, shown: &mut M) -> Result<bool, M::Error> {
+        let groups: Vec<Value> = self
+            .storage
+            .groups_of(&self.stored.id)
+            .map(|group| json!({ "value": group.id, "display": group.document.get("displayName"), "type": "direct" }))
+            .collect();
+        if !groups.is_empty() {
+            shown.serialize_entry("groups", &groups)?;
+        }
+        Ok(!groups.is_empty())
+    }
 }
 
 /// The resource with all its members, whatever the habits; what it really holds.
@@ -104,38 +172,26 @@ pub(crate) fn truth(kind: ResourceKind, stored: &Stored) -> Value {
     Value::Object(document)
 }
 
-fn show_members(shown: &mut Map<String, Value>, stored: &Stored, behaviour: &Behaviour) {
-    let members = match behaviour.members_returned {
-        Returned::Listed if stored.members.len() == 0 => return,
-        Returned::Listed => stored.members.iter().cloned().collect(),
-        Returned::Absent => return,
-        Returned::Null => Value::Null,
-        Returned::Empty => json!([]),
-    };
-    shown.insert("members".to_owned(), members);
+/// RFC 7643 §3.1.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Meta {
+    resource_type: &'static str,
+    created: String,
+    last_modified: String,
+    location: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
 }
 
-fn show_groups(shown: &mut Map<String, Value>, storage: &Storage, id: &str) {
-    let groups: Vec<Value> = storage
-        .groups_of(id)
-        .map(|group| json!({ "value": group.id, "display": group.document.get("displayName"), "type": "direct" }))
-        .collect();
-    if !groups.is_empty() {
-        shown.insert("groups".to_owned(), groups.into());
+fn meta(scene: Scene<'_>, kind: ResourceKind, stored: &Stored) -> Meta {
+    Meta {
+        resource_type: kind.resource_type(),
+        created: rfc3339(stored.created),
+        last_modified: rfc3339(stored.modified),
+        location: location(scene, kind, &stored.id),
+        version: scene.behaviour.etag.then(|| etag(stored)),
     }
-}
-
-fn meta(scene: Scene<'_>, kind: ResourceKind, stored: &Stored) -> Value {
-    let mut meta = json!({
-        "resourceType": kind.resource_type(),
-        "created": rfc3339(stored.created),
-        "lastModified": rfc3339(stored.modified),
-        "location": location(scene, kind, &stored.id),
-    });
-    if scene.behaviour.etag {
-        meta["version"] = etag(stored).into();
-    }
-    meta
 }
 
 /// The URL of a resource.

@@ -30,17 +30,25 @@ pub(crate) struct Call {
 
 impl Call {
     fn body(&self) -> Result<&Map<String, Value>, Refusal> {
-        self.body.as_ref().ok_or_else(|| Refusal::bad("invalidSyntax", "the body is a JSON object"))
+        self.body.as_ref().ok_or_else(no_body)
+    }
+
+    fn take_body(&mut self) -> Result<Map<String, Value>, Refusal> {
+        self.body.take().ok_or_else(no_body)
     }
 }
 
-/// Carries out one request.
-pub(crate) fn operate(scene: Scene<'_>, storage: &mut Storage, call: &Call) -> Result<Answer, Refusal> {
+fn no_body() -> Refusal {
+    Refusal::bad("invalidSyntax", "the body is a JSON object")
+}
+
+/// Carries out one request. Its body is used up.
+pub(crate) fn operate(scene: Scene<'_>, storage: &mut Storage, call: &mut Call) -> Result<Answer, Refusal> {
     let behaviour = scene.behaviour;
     if call.kind == ResourceKind::Group && !behaviour.groups {
         return Err(Refusal::not_found("endpoint `/Groups`"));
     }
-    let Some(id) = call.id.as_deref() else {
+    let Some(id) = call.id.take() else {
         return match call.method.as_str() {
             "POST" => create(scene, storage, call),
             _ => Err(Refusal::new(405, None, "method not allowed here")),
@@ -55,8 +63,9 @@ pub(crate) fn operate(scene: Scene<'_>, storage: &mut Storage, call: &Call) -> R
     }
     let stored = storage
         .table(call.kind)
-        .get(id)
+        .get(&id)
         .ok_or_else(|| Refusal::not_found(&format!("{} `{id}`", call.kind.resource_type())))?;
+    let id = id.as_str();
     check_version(scene, stored, call)?;
     let mut answer = match call.method.as_str() {
         "GET" => read(scene, storage, call, id)?,
@@ -86,7 +95,8 @@ fn check_version(scene: Scene<'_>, stored: &Stored, call: &Call) -> Result<(), R
 /// The resource as an answer with its version.
 fn show(scene: Scene<'_>, storage: &Storage, call: &Call, id: &str, status: u16) -> Answer {
     let Some(stored) = storage.table(call.kind).get(id) else { return Answer::new(status, Payload::Nothing) };
-    let mut answer = Answer::scim(status, render(scene, storage, call.kind, stored, &call.projection));
+    let shown = render(scene, storage, call.kind, stored, &call.projection);
+    let mut answer = Answer::new(status, Payload::Resource(shown));
     answer.etag = scene.behaviour.etag.then(|| etag(stored));
     answer.object = Some(id.to_owned());
     answer
@@ -108,9 +118,9 @@ fn read(scene: Scene<'_>, storage: &Storage, call: &Call, id: &str) -> Result<An
     Ok(answer)
 }
 
-fn create(scene: Scene<'_>, storage: &mut Storage, call: &Call) -> Result<Answer, Refusal> {
+fn create(scene: Scene<'_>, storage: &mut Storage, call: &mut Call) -> Result<Answer, Refusal> {
     let behaviour = scene.behaviour;
-    let incoming = take_apart(call.body()?.clone(), call.kind, behaviour)?;
+    let incoming = take_apart(call.take_body()?, call.kind, behaviour)?;
     check_unique(scene, storage, call.kind, &incoming.document, None)?;
     let members = match (behaviour.members_in_create, incoming.members.unwrap_or_default()) {
         (CreateMembers::Refused, list) if !list.is_empty() => {
@@ -157,26 +167,29 @@ fn check_unique(
 ) -> Result<(), Refusal> {
     let naming = kind.naming_attribute();
     let table = storage.table(kind);
-    let taken = |name: &str| table.named(name).iter().any(|other| Some(other.id.as_str()) != own);
+    let taken = |name: &str| table.ids_named(name).any(|other| Some(other) != own);
     let unique = kind == ResourceKind::User || scene.behaviour.unique_group_names;
     if unique && document.get(naming).and_then(Value::as_str).is_some_and(taken) {
         return Err(Refusal::new(409, Some("uniqueness"), format!("`{naming}` is taken")));
     }
+    if scene.behaviour.id == IdSource::Random {
+        return Ok(());
+    }
     let id = new_id(scene, kind, document);
-    if scene.behaviour.id != IdSource::Random && Some(id.as_str()) != own && table.contains(&id) {
+    if Some(id.as_str()) != own && table.contains(&id) {
         return Err(Refusal::new(409, Some("uniqueness"), "`id` is taken"));
     }
     Ok(())
 }
 
-fn replace(scene: Scene<'_>, storage: &mut Storage, call: &Call, id: &str) -> Result<Answer, Refusal> {
-    let body = call.body()?;
+fn replace(scene: Scene<'_>, storage: &mut Storage, call: &mut Call, id: &str) -> Result<Answer, Refusal> {
+    let body = call.take_body()?;
     match body.get("id").and_then(Value::as_str) {
         None if scene.behaviour.put_needs_id => return Err(Refusal::bad("invalidValue", "`id` is required")),
         Some(other) if other != id => return Err(Refusal::bad("mutability", "`id` does not match the path")),
         _ => {}
     }
-    let incoming = take_apart(body.clone(), call.kind, scene.behaviour)?;
+    let incoming = take_apart(body, call.kind, scene.behaviour)?;
     check_unique(scene, storage, call.kind, &incoming.document, Some(id))?;
     let edits = match call.kind {
         // What a PUT leaves out is cleared (RFC 7644 §3.5.1).

@@ -143,8 +143,8 @@ impl Service {
 
     /// Credentials and headers.
     fn admit(&self, behaviour: &Behaviour, request: &Incoming) -> Result<(), Refusal> {
-        let expected = format!("Bearer {}", self.token());
-        if request.header(header::AUTHORIZATION) != Some(expected.as_str()) {
+        let sent = request.header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+        if sent != Some(self.token.read().unwrap_or_else(PoisonError::into_inner).as_str()) {
             return Err(Refusal::new(401, None, "a valid bearer token is needed"));
         }
         if behaviour.user_agent_required && request.header(header::USER_AGENT).is_none() {
@@ -215,7 +215,7 @@ impl Service {
             };
             self.blame(request, found);
         }
-        let call = Call {
+        let mut call = Call {
             method: request.method.clone(),
             kind,
             id,
@@ -224,7 +224,18 @@ impl Service {
             body,
             projection: request.query().projection(),
         };
-        operate(scene, &mut self.storage(), &call)
+        operate(scene, &mut self.storage(), &mut call)
+    }
+
+    fn fault(&self, request: &Incoming) -> Option<Fault> {
+        let mut script = self.script();
+        if script.is_empty() {
+            return None;
+        }
+        match request.uri.query() {
+            Some(query) => script.next(&request.method, &format!("{}?{query}", request.path)),
+            None => script.next(&request.method, &request.path),
+        }
     }
 
     fn blame(&self, request: &Incoming, found: Findings) {
@@ -242,19 +253,24 @@ impl Service {
     }
 
     fn record(&self, behaviour: &Behaviour, request: &Incoming, answer: &Answer, cut: bool) {
+        let status = if cut { 0 } else { answer.status };
+        let mut recorder = self.recorder();
+        if !recorder.keeps_entries() {
+            return recorder.count(&request.method, &request.path, status, answer.operations);
+        }
         let entry = Entry {
             number: 0,
             at: self.started.elapsed(),
             method: request.method.clone(),
             path: request.path.clone(),
             query: request.uri.query().unwrap_or_default().to_owned(),
-            status: if cut { 0 } else { answer.status },
+            status,
             object: answer.object.clone().or_else(|| request.object()),
             operations: answer.operations,
             traceparent: request.headers.get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned),
             body: behaviour.journal_bodies.then(|| request.body.clone()),
         };
-        self.recorder().record(entry);
+        recorder.record(entry);
     }
 }
 
@@ -313,11 +329,7 @@ async fn handle(State(service): State<Arc<Service>>, request: Request) -> Respon
     if behaviour.latency_ms > 0 {
         pause(&service, Duration::from_millis(behaviour.latency_ms)).await;
     }
-    let target = match incoming.uri.query() {
-        Some(query) => format!("{}?{query}", incoming.path),
-        None => incoming.path.clone(),
-    };
-    let fault = service.script().next(&incoming.method, &target);
+    let fault = service.fault(&incoming);
     let (answer, cut) = respond(&service, &behaviour, &incoming, fault).await;
     service.record(&behaviour, &incoming, &answer, cut.is_some());
     match (cut, cutter) {

@@ -95,6 +95,11 @@ impl Table {
         self.at(self.by_name.get(&fold(name)))
     }
 
+    pub(crate) fn ids_named(&self, name: &str) -> impl Iterator<Item = &str> {
+        let slots = self.by_name.get(&fold(name)).into_iter().flatten();
+        slots.filter_map(|slot| self.slots[*slot].as_ref().map(|stored| stored.id.as_str()))
+    }
+
     pub(crate) fn with_external_id(&self, external_id: &str) -> Vec<&Stored> {
         self.at(self.by_external_id.get(external_id))
     }
