@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use scimfleet_core::ResourceKind;
 use tokio::sync::Semaphore;
 
+use crate::native::BuiltIn;
 use crate::process::{End, Process};
 use crate::wire::{self, Answer, Form, Header, ObjectFrame, ProgramText, Task};
 use crate::{
@@ -73,19 +74,69 @@ impl Evaluator {
     ///
     /// # Errors
     /// Only when no child can be had; what an expression does wrong is in the results.
-    pub async fn evaluate(&self, batch: Batch) -> Result<Vec<ObjectEvaluation>, EvaluatorError> {
-        let programs: Vec<_> = batch.expressions.iter().map(body).collect();
-        if programs.is_empty() {
-            return Ok(batch.objects.iter().map(|_| ObjectEvaluation { results: Vec::new() }).collect());
+    pub async fn evaluate(&self, batch: Batch<'_>) -> Result<Vec<ObjectEvaluation>, EvaluatorError> {
+        let built_in: Vec<_> = batch.expressions.iter().map(BuiltIn::of).collect();
+        if built_in.iter().all(Option::is_none) {
+            return self.interpret(&batch.expressions, &batch.provider, &batch.objects).await;
+        }
+        let limits = &self.shared.config.limits;
+        let native = |object: &ObjectView| -> Option<Vec<Option<MappingResult>>> {
+            // One odd answer makes the whole object the interpreter's.
+            built_in
+                .iter()
+                .map(|one| one.map(|one| one.evaluate(object, limits).ok_or(())).transpose())
+                .collect::<Result<_, _>>()
+                .ok()
+        };
+        let answers: Vec<_> = batch.objects.iter().map(native).collect();
+        let own: Vec<Expression> = batch
+            .expressions
+            .iter()
+            .zip(&built_in)
+            .filter(|(_, known)| known.is_none())
+            .map(|(one, _)| one.clone())
+            .collect();
+        let (mut usual, mut odd) = (Vec::new(), Vec::new());
+        for (object, answer) in batch.objects.into_iter().zip(&answers) {
+            match answer {
+                Some(_) if own.is_empty() => {}
+                Some(_) => usual.push(object),
+                None => odd.push(object),
+            }
+        }
+        let mut usual = self.interpret(&own, &batch.provider, &usual).await?.into_iter();
+        let mut odd = self.interpret(&batch.expressions, &batch.provider, &odd).await?.into_iter();
+        let merged = answers.into_iter().map(|answer| match answer {
+            None => odd.next(),
+            Some(native) => {
+                let own = if own.is_empty() { Vec::new() } else { usual.next()?.results };
+                let mut own = own.into_iter();
+                let results = native.into_iter().map(|known| known.or_else(|| own.next()));
+                Some(ObjectEvaluation { results: results.collect::<Option<_>>()? })
+            }
+        });
+        merged.map(|one| one.ok_or(EvaluatorError::OutOfTurn)).collect()
+    }
+
+    /// Every mapping for every object, by a child.
+    async fn interpret(
+        &self,
+        expressions: &[Expression],
+        provider: &ProviderView,
+        objects: &[ObjectView<'_>],
+    ) -> Result<Vec<ObjectEvaluation>, EvaluatorError> {
+        let programs: Vec<_> = expressions.iter().map(body).collect();
+        if programs.is_empty() || objects.is_empty() {
+            return Ok(objects.iter().map(|_| ObjectEvaluation { results: Vec::new() }).collect());
         }
         let width = programs.len();
-        let answers = self.run(&self.job(programs, &batch.provider, &batch.objects)?).await?;
+        let answers = self.run(&self.job(programs, provider, objects)?).await?;
         let mut answers = answers.into_iter().map(|answer| match answer {
             Answer::Result(result) => Ok(result),
             _ => Err(EvaluatorError::OutOfTurn),
         });
         let one = |_| Ok(ObjectEvaluation { results: answers.by_ref().take(width).collect::<Result<_, _>>()? });
-        batch.objects.iter().map(one).collect()
+        objects.iter().map(one).collect()
     }
 
     /// Evaluates a scope expression: whether each object is in scope, by Python's idea of truth.
@@ -96,7 +147,7 @@ impl Evaluator {
         &self,
         expression: &Arc<str>,
         provider: &ProviderView,
-        objects: Vec<ObjectView>,
+        objects: Vec<ObjectView<'_>>,
     ) -> Result<Vec<Result<bool, ExpressionError>>, EvaluatorError> {
         let answers = self.run(&self.job(vec![scope(expression)], provider, &objects)?).await?;
         let verdict = |answer| match answer {
@@ -155,7 +206,7 @@ impl Evaluator {
         &self,
         programs: Vec<ProgramText<'a>>,
         provider: &'a ProviderView,
-        objects: &'a [ObjectView],
+        objects: &'a [ObjectView<'a>],
     ) -> Result<Job<'a>, EvaluatorError> {
         let mut table = GroupTable::default();
         let wanted = programs.iter().any(|program| crate::model::reads_groups(&program.source));
@@ -297,7 +348,7 @@ fn scope(expression: &str) -> ProgramText<'_> {
     }
 }
 
-fn object_frame(object: &ObjectView, groups: Vec<usize>) -> ObjectFrame<'_> {
+fn object_frame<'a>(object: &'a ObjectView<'_>, groups: Vec<usize>) -> ObjectFrame<'a> {
     ObjectFrame {
         kind: object.kind,
         id: &object.id,

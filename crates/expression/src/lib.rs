@@ -6,13 +6,17 @@
 //! replaces a child that does not answer. What an expression does costs at most the object it was
 //! evaluated for.
 //!
+//! The built-in mappings are answered without a child where the resource has the usual shape: they are ours,
+//! and cannot loop or allocate without end.
+//!
 //! This crate never merges, validates or sends what an expression returned, never logs a document, and
-//! never runs an expression in the calling process.
+//! never runs an operator's text in the calling process.
 
 mod child;
 mod evaluator;
 mod limits;
 mod model;
+mod native;
 mod process;
 mod wire;
 

@@ -1,5 +1,6 @@
 //! What goes into an evaluation and what comes out of it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ pub struct ProviderView {
 
 /// A resource of the directory as an expression sees it.
 #[derive(Debug, Clone)]
-pub struct ObjectView {
+pub struct ObjectView<'a> {
     /// User or group.
     pub kind: ResourceKind,
     /// Our id.
@@ -51,7 +52,7 @@ pub struct ObjectView {
     pub external_id: Option<String>,
     /// The SCIM resource, with free attributes under `attributes`. A `password` in it is not shown to
     /// expressions.
-    pub document: Document,
+    pub document: Cow<'a, Document>,
     /// Whether the account belongs to a service, not to a person.
     pub service_account: bool,
     /// The groups that a user is in, through other groups as well.
@@ -73,13 +74,13 @@ pub struct GroupView {
 
 /// Objects to evaluate in one round trip.
 #[derive(Debug, Clone)]
-pub struct Batch {
+pub struct Batch<'a> {
     /// The mappings, in the order in which results are wanted.
     pub expressions: Vec<Expression>,
     /// The provider that the payload is for.
     pub provider: ProviderView,
     /// The objects; a mapping for the other kind gives [`MappingResult::Nothing`].
-    pub objects: Vec<ObjectView>,
+    pub objects: Vec<ObjectView<'a>>,
 }
 
 /// What the mappings gave for one object.
@@ -206,15 +207,7 @@ impl CompileError {
 /// attribute that the resource has (RFC 7643 §4.1, §4.2, §4.3), and authentik's rules for what is absent.
 pub fn default_mappings() -> [Expression; 2] {
     [
-        Expression {
-            name: "10-user-default".to_owned(),
-            kind: ResourceKind::User,
-            source: include_str!("../mappings/10-user-default.py").into(),
-        },
-        Expression {
-            name: "10-group-default".to_owned(),
-            kind: ResourceKind::Group,
-            source: include_str!("../mappings/10-group-default.py").into(),
-        },
+        Expression { name: "10-user-default".to_owned(), kind: ResourceKind::User, source: USER_DEFAULT.into() },
+        Expression { name: "10-group-default".to_owned(), kind: ResourceKind::Group, source: GROUP_DEFAULT.into() },
     ]
 }

@@ -1,6 +1,7 @@
 //! Who shall be at a provider (R10–R12): memberships as sets in SQL, expressions in batches in the jailed
 //! child. An error is no verdict: the previous one stays.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -152,14 +153,14 @@ impl<'a> Scopes<'a> {
         Ok(verdicts)
     }
 
-    async fn views(&self, rows: &[ResourceRow], expression: &str) -> Result<Vec<ObjectView>, StoreError> {
-        let mut views: Vec<ObjectView> = rows
+    async fn views<'r>(&self, rows: &'r [ResourceRow], expression: &str) -> Result<Vec<ObjectView<'r>>, StoreError> {
+        let mut views: Vec<ObjectView<'r>> = rows
             .iter()
             .map(|row| ObjectView {
                 kind: row.kind,
                 id: row.id.to_string(),
                 external_id: row.external_id.clone(),
-                document: row.document.clone(),
+                document: Cow::Borrowed(&row.document),
                 service_account: row.service_account,
                 groups: Vec::new(),
             })

@@ -286,17 +286,22 @@ pub struct Lister {
 
 impl Lister {
     /// From the beginning ([`ListPosition::start`]), or from a saved position. In the latter case give
-    /// the ids already read to [`Lister::already_read`]; without them a resource that comes once before
+    /// what was read already to [`Lister::already_read`]; without them a resource that comes once before
     /// and once after the break is counted twice.
     pub fn new(client: ScimClient, kind: ResourceKind, position: ListPosition) -> Self {
         Self { client, kind, position: Some(position), seen: Seen::default(), listing: None }
     }
 
-    /// Tells the ids that were read before `position` was saved.
+    /// Tells what was read before `position` was saved, as [`Lister::read`] gave it then.
     #[must_use]
-    pub fn already_read<'a>(mut self, ids: impl IntoIterator<Item = &'a str>) -> Self {
-        self.seen.0.extend(ids.into_iter().map(|id| digest(DIGEST_SEED, id)));
+    pub fn already_read(mut self, digests: impl IntoIterator<Item = u64>) -> Self {
+        self.seen.0.extend(digests);
         self
+    }
+
+    /// What was read so far, to be saved beside the position: one number for each resource, in no order.
+    pub fn read(&self) -> impl Iterator<Item = u64> {
+        self.seen.0.iter().copied()
     }
 
     /// The next page; `None` after the last.

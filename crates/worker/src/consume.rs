@@ -29,6 +29,12 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 const HEARTBEAT_TTL: Duration = Duration::from_secs(15);
 /// The wait before a subscription is tried again, or the database asked again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Tasks of one provider's full sync at once, at the most: while one is prepared or recorded, others send, so
+/// that the provider's connections do not idle. Each is a subscription with one delivery in hand (R32).
+const SYNC_SEATS_MAX: usize = 4;
+/// A task that takes longer than this waits for its provider, not for us: its place goes to others, so that
+/// a slow provider cannot hold all of them. How many tasks it has itself is bounded by its seats.
+const PLACE_HELD_MAX: Duration = Duration::from_secs(2);
 
 /// Consumes until the drain begins, then finishes what is in hand.
 pub async fn run(worker: Worker) {
@@ -38,7 +44,7 @@ pub async fn run(worker: Worker) {
     let heart = tokio::spawn(beat(shared.clone(), drain.clone()));
     let probe = tokio::spawn(crate::probe::run(shared.worker.clone(), drain.clone()));
     let mut signal = shared.worker.store.signals().subscribe(Signal::Providers);
-    let mut subscriptions: HashMap<Source, JoinHandle<()>> = HashMap::new();
+    let mut subscriptions: HashMap<Seat, JoinHandle<()>> = HashMap::new();
     while !drain.is_begun() {
         match wanted(&shared.worker).await {
             Ok(wanted) => follow(&shared, &drain, &mut subscriptions, &wanted),
@@ -71,35 +77,50 @@ async fn guard_epoch(worker: &Worker) {
 
 /// Every lane of every provider, also of those that are set aside: nothing but an `offboard` is published
 /// for them, and that must be read.
-async fn wanted(worker: &Worker) -> Result<HashSet<Source>, StoreError> {
+async fn wanted(worker: &Worker) -> Result<HashSet<Seat>, StoreError> {
     let providers = worker.store.providers().await?;
     worker.providers.note_states(&providers).await;
-    Ok(providers
-        .into_iter()
-        .flat_map(|row| Lane::ALL.iter().map(move |lane| Source::Tasks(row.settings.name.clone(), *lane)))
-        .collect())
+    let mut seats = HashSet::new();
+    for row in providers {
+        for lane in Lane::ALL {
+            let count = if *lane == Lane::Sync { sync_places(worker).min(SYNC_SEATS_MAX) } else { 1 };
+            seats.extend((0..count).map(|index| Seat { provider: row.settings.name.clone(), lane: *lane, index }));
+        }
+    }
+    Ok(seats)
+}
+
+/// Places that full syncs may take: a change never waits behind full syncs only.
+fn sync_places(worker: &Worker) -> usize {
+    worker.limits.tasks_in_flight.saturating_sub(1).max(1)
+}
+
+/// One of the tasks that a provider may have at once in a lane.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Seat {
+    provider: ProviderName,
+    lane: Lane,
+    index: usize,
 }
 
 fn follow(
     shared: &Arc<Shared>,
     drain: &Drain,
-    subscriptions: &mut HashMap<Source, JoinHandle<()>>,
-    wanted: &HashSet<Source>,
+    subscriptions: &mut HashMap<Seat, JoinHandle<()>>,
+    wanted: &HashSet<Seat>,
 ) {
-    subscriptions.retain(|source, handle| {
-        let keep = wanted.contains(source) && !handle.is_finished();
+    subscriptions.retain(|seat, handle| {
+        let keep = wanted.contains(seat) && !handle.is_finished();
         if !keep {
             handle.abort();
         }
         keep
     });
-    for source in wanted {
-        if let Source::Tasks(provider, lane) = source
-            && !subscriptions.contains_key(source)
-        {
-            let one =
-                Subscription { shared: shared.clone(), drain: drain.clone(), provider: provider.clone(), lane: *lane };
-            subscriptions.insert(source.clone(), tokio::spawn(one.run()));
+    for seat in wanted {
+        if !subscriptions.contains_key(seat) {
+            let Seat { provider, lane, .. } = seat.clone();
+            let one = Subscription { shared: shared.clone(), drain: drain.clone(), provider, lane };
+            subscriptions.insert(seat.clone(), tokio::spawn(one.run()));
         }
     }
 }
@@ -122,8 +143,7 @@ impl Shared {
         Self {
             started_at_ms: worker.store.now_ms(),
             tasks: Arc::new(Semaphore::new(tasks)),
-            // A change never waits behind full syncs only.
-            sync: Arc::new(Semaphore::new(tasks.saturating_sub(1).max(1))),
+            sync: Arc::new(Semaphore::new(sync_places(&worker))),
             leavers: Arc::new(Semaphore::new(limits.leavers_reserved)),
             in_flight: AtomicU32::new(0),
             done: AtomicU64::new(0),
@@ -192,8 +212,14 @@ impl Subscription {
                 place = self.shared.place(self.lane) => place,
                 () = self.drain.begun() => break,
             };
-            let held = self.deliver(delivery).await;
+            let work = self.deliver(delivery);
+            tokio::pin!(work);
+            let soon = tokio::time::timeout(PLACE_HELD_MAX, &mut work).await;
             drop(place);
+            let held = match soon {
+                Ok(held) => held,
+                Err(_) => work.await,
+            };
             if let Some(delivery) = held {
                 return self.hold(consumer, delivery).await;
             }

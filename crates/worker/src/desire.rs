@@ -1,6 +1,7 @@
 //! What a provider should hold: evaluate the mappings, merge, translate references, validate (mission
 //! points 9 to 11). Sends nothing.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use scimfleet_core::mapping::{Combined, MappingName, combine, complete_schemas};
@@ -32,8 +33,6 @@ pub struct Desired {
     pub warnings: Vec<Violation>,
     /// Users that it refers to and who have no account there yet.
     pub waits_for: Vec<ResourceId>,
-    /// The merged result with a record of which mapping set what.
-    pub combined: Combined,
 }
 
 impl Desired {
@@ -77,7 +76,7 @@ pub(crate) async fn desires(
     evaluator: &Evaluator,
     provider: &Provider,
     kind: ResourceKind,
-    objects: &[ResourceRow],
+    objects: &[&ResourceRow],
 ) -> Result<Vec<Desire>, DesireError> {
     let evaluations = evaluate(store, evaluator, provider, kind, objects).await?;
     let mut merged: Vec<Merged> =
@@ -93,7 +92,7 @@ pub(crate) async fn evaluate(
     evaluator: &Evaluator,
     provider: &Provider,
     kind: ResourceKind,
-    objects: &[ResourceRow],
+    objects: &[&ResourceRow],
 ) -> Result<Vec<ObjectEvaluation>, DesireError> {
     if objects.is_empty() {
         return Ok(Vec::new());
@@ -107,7 +106,7 @@ pub(crate) async fn evaluate(
             kind,
             id: row.id.to_string(),
             external_id: row.external_id.clone(),
-            document: row.document.clone(),
+            document: Cow::Borrowed(&row.document),
             service_account: row.service_account,
             groups: groups.remove(&row.id).unwrap_or_default(),
         })
@@ -117,7 +116,7 @@ pub(crate) async fn evaluate(
 
 async fn groups_by_user(
     store: &Store,
-    users: &[ResourceRow],
+    users: &[&ResourceRow],
 ) -> Result<HashMap<ResourceId, Vec<GroupView>>, StoreError> {
     let ids: Vec<ResourceId> = users.iter().map(|row| row.id.clone()).collect();
     let mut by_user = HashMap::<ResourceId, Vec<GroupView>>::new();
@@ -204,14 +203,13 @@ fn judge(provider: &Provider, row: &ResourceRow, merged: Merged, referees: &Hash
     }
     let demands = shape(kind, &mut document, &provider.profile, &provider.schemas);
     complete_schemas(kind, &mut document);
-    combined.document = document.clone();
     let mut report = validate(kind, &document, &provider.schemas);
     report.violations.extend(demands);
     if !report.is_valid() {
         return Desire::Invalid(invalid(&combined, report.violations));
     }
     let digest = digest(&document);
-    Desire::Wanted(Box::new(Desired { document, digest, warnings: report.warnings, waits_for, combined: *combined }))
+    Desire::Wanted(Box::new(Desired { document, digest, warnings: report.warnings, waits_for }))
 }
 
 fn invalid(combined: &Combined, violations: Vec<Violation>) -> InvalidData {

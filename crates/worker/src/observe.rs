@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use scimfleet_core::state::ProviderState;
 use scimfleet_core::{RemoteId, ResourceId, ResourceKind, RunId};
@@ -17,8 +17,9 @@ use crate::task::lookup::account_of;
 use crate::task::pace::TASK_TIME_MAX;
 use crate::task::{Session, TaskError};
 
-/// A listing is saved after this many pages, so that another worker loses little.
-const SAVE_EVERY_PAGES: u64 = 20;
+/// A listing is saved this often, so that another worker loses little. What is saved grows with what was
+/// read: by pages instead of by time, a large listing would do little else.
+const SAVE_EVERY: Duration = Duration::from_secs(60);
 
 /// Members of groups that a listing shows at the most: some megabytes.
 const MEMBERS_LISTED_MAX: i64 = 10_000;
@@ -29,8 +30,8 @@ struct Saved {
     at: Option<ListPosition>,
     /// Hashes of the accounts of ours that were seen: 8 bytes each.
     ours: HashSet<u64>,
-    /// Ids of the resources read, so that repeated pages are noticed after a hand-over too.
-    read: Vec<String>,
+    /// What was read, so that repeated pages are noticed after a hand-over too. Filled only to be saved.
+    read: Vec<u64>,
 }
 
 /// What reading came to.
@@ -114,11 +115,11 @@ impl Session<'_> {
         counts: &mut Counts,
     ) -> Result<Result<End, ScimError>, StoreError> {
         let began = Instant::now();
+        let mut saved_at = began;
         let position = saved.at.clone().unwrap_or_else(|| ListPosition::start_of(&self.provider.profile));
         let mut lister = Lister::new(self.provider.client.clone(), self.task.kind, position)
-            .already_read(saved.read.iter().map(String::as_str));
+            .already_read(std::mem::take(&mut saved.read));
         let projection = self.projection().await?;
-        let mut pages = 0;
         loop {
             let asked_at_ms = self.worker.store.now_ms();
             let page = match lister.next_page(projection, &self.context).await {
@@ -127,14 +128,17 @@ impl Session<'_> {
                 Err(error) => return Ok(Err(error)),
             };
             counts.request("GET", 1);
-            pages += 1;
             self.note_page(run, &page.resources, saved, asked_at_ms).await?;
             saved.at = lister.position().cloned();
             if saved.at.is_some() && began.elapsed() > TASK_TIME_MAX {
+                saved.read = lister.read().collect();
                 return Ok(Ok(End::TimeIsOver));
             }
-            if saved.at.is_some() && pages % SAVE_EVERY_PAGES == 0 {
+            if saved.at.is_some() && saved_at.elapsed() > SAVE_EVERY {
+                saved.read = lister.read().collect();
                 self.save(saved).await?;
+                saved.read = Vec::new();
+                saved_at = Instant::now();
             }
         }
         Ok(Ok(match lister.listing() {
@@ -172,7 +176,6 @@ impl Session<'_> {
         let linked = self.worker.store.record_seen(self.provider.row.id, kind, run, &seen).await?;
         saved.ours.extend(linked.keys().map(hash));
         self.compare_page(resources, &linked, asked_at_ms).await?;
-        saved.read.extend(seen.iter().map(|account| account.remote_id.to_string()));
         Ok(())
     }
 

@@ -80,7 +80,7 @@ pub async fn preview(
     link: Option<&LinkRow>,
 ) -> Result<Preview, PreviewError> {
     let kind = resource.kind;
-    let rows = std::slice::from_ref(resource);
+    let rows = [resource].as_slice();
     let results = evaluate(store, evaluator, provider, kind, rows).await?;
     let results = results.into_iter().next().map(|one| one.results).unwrap_or_default();
     let mappings = provider
@@ -253,7 +253,8 @@ async fn plan_page(
     let links = links_by_id(store, provider, &ids).await?;
     let members =
         if kind == ResourceKind::Group { members(store, provider, &ids, wanted).await? } else { HashMap::new() };
-    for (row, desire) in rows.iter().zip(desires(store, evaluator, provider, kind, rows).await?) {
+    let borrowed: Vec<&ResourceRow> = rows.iter().collect();
+    for (row, desire) in rows.iter().zip(desires(store, evaluator, provider, kind, &borrowed).await?) {
         let link = links.get(&row.id);
         match desire {
             Desire::Wanted(mut desired) => {

@@ -108,7 +108,7 @@ fn judge(link: &LinkedAccount, shown: &Shown, outcome: &mut Reconciled) -> Relin
 }
 
 async fn list(provider: &Provider, kind: ResourceKind) -> Result<Shown, ReconcileError> {
-    let mut lister = Lister::new(provider.client.clone(), kind, ListPosition::start());
+    let mut lister = Lister::new(provider.client.clone(), kind, ListPosition::start_of(&provider.profile));
     let mut shown = Shown::new();
     while let Some(page) = lister.next_page(Projection::Except("members"), &RequestContext::default()).await? {
         for document in page.resources {

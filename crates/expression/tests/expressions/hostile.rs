@@ -13,7 +13,7 @@ fn limits() -> Limits {
 }
 
 /// Three users; texts below are hostile to the one in the middle.
-fn three() -> Vec<ObjectView> {
+fn three() -> Vec<ObjectView<'static>> {
     let one = |name: &str| object(ResourceKind::User, name, json!({"userName": name}));
     vec![one("first"), one("victim"), one("last")]
 }

@@ -1,5 +1,6 @@
 //! An evaluator whose children are this crate's own test program, and short ways to ask it.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use scimfleet_core::ResourceKind;
@@ -34,19 +35,19 @@ pub(crate) fn provider() -> ProviderView {
     ProviderView { name: "acme".to_owned(), base_url: "https://acme.example/scim/v2".to_owned() }
 }
 
-pub(crate) fn object(kind: ResourceKind, id: &str, value: Value) -> ObjectView {
+pub(crate) fn object(kind: ResourceKind, id: &str, value: Value) -> ObjectView<'static> {
     ObjectView {
         kind,
         id: id.to_owned(),
         external_id: None,
-        document: document(value),
+        document: Cow::Owned(document(value)),
         service_account: false,
         groups: Vec::new(),
     }
 }
 
 /// The user of RFC 7643 §8.2 in short, with free attributes and two groups.
-pub(crate) fn barbara() -> ObjectView {
+pub(crate) fn barbara() -> ObjectView<'static> {
     let value = json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User", "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"],
         "id": "u-1",
@@ -81,7 +82,7 @@ pub(crate) fn barbara() -> ObjectView {
     ObjectView { external_id: Some("701984".to_owned()), groups, ..object(ResourceKind::User, "u-1", value) }
 }
 
-pub(crate) fn staff() -> ObjectView {
+pub(crate) fn staff() -> ObjectView<'static> {
     let value = json!({"displayName": "Staff", "externalId": "s-7", "attributes": {"team": "blue", "aliases": ["all", "everybody"]}});
     ObjectView { external_id: Some("s-7".to_owned()), ..object(ResourceKind::Group, "g-7", value) }
 }
@@ -89,12 +90,12 @@ pub(crate) fn staff() -> ObjectView {
 pub(crate) async fn evaluate(
     evaluator: &Evaluator,
     expressions: Vec<Expression>,
-    objects: Vec<ObjectView>,
+    objects: Vec<ObjectView<'static>>,
 ) -> Vec<ObjectEvaluation> {
     evaluator.evaluate(Batch { expressions, provider: provider(), objects }).await.expect("a child")
 }
 
-pub(crate) async fn one(evaluator: &Evaluator, expression: Expression, object: ObjectView) -> MappingResult {
+pub(crate) async fn one(evaluator: &Evaluator, expression: Expression, object: ObjectView<'static>) -> MappingResult {
     let mut objects = evaluate(evaluator, vec![expression], vec![object]).await;
     objects.pop().and_then(|mut object| object.results.pop()).expect("one result")
 }

@@ -285,7 +285,7 @@ impl Session<'_> {
             .filter(|(_, attempt)| attempt.resource.as_ref().is_some_and(|row| !row.deleted))
             .map(|(index, _)| index)
             .collect();
-        let rows: Vec<ResourceRow> = wanted.iter().filter_map(|index| attempts[*index].resource.clone()).collect();
+        let rows: Vec<&ResourceRow> = wanted.iter().filter_map(|index| attempts[*index].resource.as_ref()).collect();
         let (store, evaluator) = (&self.worker.store, &self.worker.evaluator);
         let verdicts = desires(store, evaluator, &self.provider, self.task.kind, &rows).await?;
         for (index, desire) in wanted.into_iter().zip(verdicts) {
