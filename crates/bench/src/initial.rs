@@ -16,6 +16,8 @@ pub(crate) struct Case<'a> {
     pub(crate) runs: usize,
     /// Users per second of the bare clients for the same bodies.
     pub(crate) ceiling: f64,
+    /// CPU of the bare client and the provider for them, in microseconds per user.
+    pub(crate) ceiling_cpu_us: f64,
     pub(crate) goal: Option<f64>,
 }
 
@@ -32,21 +34,29 @@ impl Case<'_> {
         )
     }
 
-    pub(crate) async fn measure(&self) -> Result<Figure, BenchError> {
-        let (mut samples, mut note) = (Vec::with_capacity(self.runs), String::new());
+    /// Users a second, and the same by CPU: on a machine that others use, too, only that one says something,
+    /// and on an idle one that computes all the time the two are the same.
+    pub(crate) async fn measure(&self) -> Result<[Figure; 2], BenchError> {
+        let (mut samples, mut cpu, mut note) = (Vec::new(), Vec::new(), String::new());
         for _ in 0..self.runs {
-            let (users_per_s, spent) = self.once().await?;
+            let (users_per_s, cpu_us, spent) = self.once().await?;
             samples.push(users_per_s);
+            cpu.push(1e6 / cpu_us);
             note = spent;
         }
+        let by_cpu = Figure::of("  by CPU: users per CPU second", "users/s", cpu).beside(1e6 / self.ceiling_cpu_us);
         let mut figure = Figure::of(self.name(), "users/s", samples).beside(self.ceiling).note(note);
+        let mut by_cpu = by_cpu;
         if let Some(goal) = self.goal {
             figure = figure.goal(Goal::AtLeast(goal));
+            if self.latency_ms == 0 {
+                by_cpu = by_cpu.goal(Goal::AtLeast(goal));
+            }
         }
-        Ok(figure)
+        Ok([figure, by_cpu])
     }
 
-    async fn once(&self) -> Result<(f64, String), BenchError> {
+    async fn once(&self) -> Result<(f64, f64, String), BenchError> {
         let target = Target::start(self.latency_ms).await?;
         let installation = Installation::new(self.place, &[])?;
         installation.import(self.sample).await?;
@@ -69,8 +79,9 @@ impl Case<'_> {
             counts.bulk_operations,
         );
         let users_per_s = users / done.run_s();
+        let cpu_us = (provider_s + done.usage.cpu_sum()) * 1e6 / users;
         target.stop().await?;
-        Ok((users_per_s, note))
+        Ok((users_per_s, cpu_us, note))
     }
 }
 

@@ -21,6 +21,13 @@ use crate::target::{Target, body_of, provider_cpu_s};
 
 pub(crate) const IN_FLIGHT: usize = 64;
 
+/// Everything that a first sync sends, by a bare client.
+pub(crate) struct Whole {
+    pub(crate) figure: Figure,
+    /// CPU of client and provider, in microseconds per user.
+    pub(crate) cpu_us: f64,
+}
+
 /// What one bare run took.
 pub(crate) struct Raw {
     pub(crate) users_per_s: f64,
@@ -148,13 +155,14 @@ async fn by_hyper(target: &Target, endpoint: &str, bodies: Arc<Vec<String>>) -> 
 
 /// Users, then groups with all their members, teams before the departments that contain them: the whole of
 /// what a first sync sends. Users per second of all of it.
-pub(crate) async fn whole(sample: SampleDirectory, latency_ms: u64, runs: usize) -> Result<Figure, BenchError> {
+pub(crate) async fn whole(sample: SampleDirectory, latency_ms: u64, runs: usize) -> Result<Whole, BenchError> {
     let users: Arc<Vec<String>> =
         Arc::new(sample.users().enumerate().map(|(index, user)| body_of(index, user)).collect());
     let groups: Vec<Value> = sample.groups().collect();
-    let mut samples = Vec::with_capacity(runs);
+    let (mut samples, mut cpu_us) = (Vec::with_capacity(runs), Vec::with_capacity(runs));
     for round in 0..=runs {
         let target = Target::start(latency_ms).await?;
+        let spent = provider_cpu_s() + threads_cpu_s("client");
         let began = Instant::now();
         let ids = by_hyper(&target, "/Users", users.clone()).await?;
         let mut accounts: HashMap<String, String> =
@@ -169,6 +177,8 @@ pub(crate) async fn whole(sample: SampleDirectory, latency_ms: u64, runs: usize)
         }
         if round > 0 || runs == 1 {
             samples.push(number(sample.users) / began.elapsed().as_secs_f64());
+            let spent = provider_cpu_s() + threads_cpu_s("client") - spent;
+            cpu_us.push(spent * 1e6 / number(sample.users));
         }
         if target.provider().groups_count() != sample.groups {
             return wrong(format!("the provider holds {} groups", target.provider().groups_count()));
@@ -179,7 +189,9 @@ pub(crate) async fn whole(sample: SampleDirectory, latency_ms: u64, runs: usize)
         }
     }
     let name = format!("raw POST of users and groups, target {latency_ms} ms");
-    Ok(Figure::of(name, "users/s", samples))
+    let cpu_us = Figure::of("", "µs/user", cpu_us).value;
+    let figure = Figure::of(name, "users/s", samples).note(format!("client and provider {cpu_us:.0} µs/user"));
+    Ok(Whole { figure, cpu_us })
 }
 
 fn members(group: &Value) -> impl Iterator<Item = &Value> {

@@ -1,14 +1,14 @@
 //! The directory of an installation, opened from here, so that the moment of a commit is known; and, for an
 //! embedded one, its roles in this process, as `serve` runs them.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use scimfleet_core::scim::Document;
 use scimfleet_core::{ProviderName, ResourceKind, RunId};
 use scimfleet_expression::{Evaluator, EvaluatorConfig};
 use scimfleet_runtime::{Drain, Schedule};
-use scimfleet_scheduler::{Duty, Scheduler};
+use scimfleet_scheduler::{Duty, Scheduler, Traces};
 use scimfleet_scim_client::Egress;
 use scimfleet_store::{Edit, MemberEdit, ResourceRow, Sealer, Store, StoreOptions, WriteError};
 use scimfleet_worker::{Providers, Worker, WorkerLimits};
@@ -43,17 +43,15 @@ impl Roles {
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().thread_name(THREADS).enable_all().build()?;
         let within = drain.clone();
-        let store = runtime.spawn(async move { serve(&options, sealer, within).await }).await??;
+        let epoch_file = installation.folder().join("bench.epoch");
+        let store = runtime.spawn(async move { serve(&options, sealer, &epoch_file, within).await }).await??;
         Ok(Self { store, drain, runtime: Some(runtime) })
     }
 
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(self) {
         self.drain.begin();
         self.drain.finish().await;
         self.store.close().await;
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(Duration::from_secs(5));
-        }
     }
 
     pub(crate) async fn open_run(&self, provider: &str) -> Result<RunId, BenchError> {
@@ -78,7 +76,7 @@ impl Roles {
         let edited = |row: &ResourceRow| {
             let mut document = row.document.clone();
             edit(&mut document);
-            Ok::<_, std::convert::Infallible>(Edit { document: Some(document), members: Vec::new() })
+            Ok::<_, std::convert::Infallible>(Edit { document: Some(document), ..Edit::default() })
         };
         let done = self.store.modify_resource(&row.source, row.kind, &row.id, edited).await;
         done.map(drop).map_err(|error: WriteError<_>| BenchError(error.to_string()))
@@ -89,17 +87,32 @@ impl Roles {
         let id = member.id.to_string();
         let edited = move |_: &ResourceRow| {
             let members = vec![MemberEdit::Add(vec![id])];
-            Ok::<_, std::convert::Infallible>(Edit { document: None, members })
+            Ok::<_, std::convert::Infallible>(Edit { members, ..Edit::default() })
         };
         let done = self.store.modify_resource(&group.source, ResourceKind::Group, &group.id, edited).await;
         done.map(drop).map_err(|error: WriteError<_>| BenchError(error.to_string()))
     }
 }
 
-async fn serve(options: &StoreOptions, sealer: Option<Sealer>, drain: Drain) -> Result<Store, BenchError> {
+impl Drop for Roles {
+    /// Also when a case breaks off: a runtime must not be dropped by a task of another one.
+    fn drop(&mut self) {
+        self.drain.begin();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn serve(
+    options: &StoreOptions,
+    sealer: Option<Sealer>,
+    epoch_file: &Path,
+    drain: Drain,
+) -> Result<Store, BenchError> {
     let store = Store::connect(options, sealer).await?;
     let queue = scimfleet_queue::connect("memory://", "bench").await?;
-    let coordination = scimfleet_coordination::connect("memory://", "bench:").await?;
+    let coordination = scimfleet_coordination::connect("memory://", "bench:", epoch_file).await?;
     let children = std::thread::available_parallelism().map_or(2, usize::from);
     let evaluator = Evaluator::new(EvaluatorConfig::own_program(children)?);
     let egress = Egress { private: true, loopback: true, proxy: None };
@@ -107,7 +120,7 @@ async fn serve(options: &StoreOptions, sealer: Option<Sealer>, drain: Drain) -> 
     let worker = Worker {
         store: store.clone(),
         queue: Arc::clone(&queue),
-        coordination,
+        coordination: Arc::clone(&coordination),
         evaluator: evaluator.clone(),
         egress: egress.clone(),
         limits: LIMITS,
@@ -118,10 +131,13 @@ async fn serve(options: &StoreOptions, sealer: Option<Sealer>, drain: Drain) -> 
     let scheduler = Scheduler {
         store: store.clone(),
         queue,
+        coordination,
         evaluator,
         full_sync_every,
+        log_kept: None,
         name: "scheduler-bench".to_owned(),
         duty: Duty::Everything,
+        traces: Traces::default(),
         drain: drain.clone(),
     };
     drain.spawn(scimfleet_worker::run(worker));

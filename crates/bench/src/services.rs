@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::figure::{BenchError, wrong};
+use crate::machine::rest;
 
 /// RabbitMQ takes some seconds, on a busy machine many.
 const START_WITHIN: Duration = Duration::from_secs(120);
@@ -45,7 +46,7 @@ impl Held {
                 let log = std::fs::read_to_string(held.folder.path().join("log")).unwrap_or_default();
                 return wrong(format!("services did not start: {log}"));
             }
-            std::thread::sleep(LOOK_EVERY);
+            rest(LOOK_EVERY);
         }
         let text = std::fs::read(&told)?;
         held.environment = String::from_utf8_lossy(&text)
@@ -63,7 +64,7 @@ impl Held {
             if began.elapsed() > END_WITHIN {
                 let _ = self.child.kill();
             }
-            std::thread::sleep(LOOK_EVERY);
+            rest(LOOK_EVERY);
         }
     }
 }

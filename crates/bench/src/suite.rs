@@ -73,18 +73,19 @@ impl Suite {
         let bare = raw::measure(directory, 0, RUNS).await?;
         self.show("ceiling", &bare);
         let whole = raw::whole(directory, 0, RUNS).await?;
-        let ceiling = whole.value;
         let case = Case {
             place: Place::Embedded,
             sample: directory,
             latency_ms: 0,
             bulk: false,
             runs: RUNS,
-            ceiling,
+            ceiling: whole.figure.value,
+            ceiling_cpu_us: whole.cpu_us,
             goal: Some(0.5),
         };
+        self.show("initial", &[whole.figure]);
         let first = case.measure().await?;
-        self.show("initial", &[whole, first]);
+        self.show("initial", &first);
         let figures = latency::idle(Place::Embedded, 40).await?;
         self.show("latency", &figures);
         let figures = growth::sizes(&[10_000], false, false).await?;
@@ -96,7 +97,7 @@ impl Suite {
         let directory = directory(10_000.min(self.users_max));
         for latency_ms in [0, 20] {
             let mut figures = raw::measure(directory, latency_ms, RUNS).await?;
-            figures.push(raw::whole(directory, latency_ms, RUNS).await?);
+            figures.push(raw::whole(directory, latency_ms, RUNS).await?.figure);
             self.show("ceiling", &figures);
         }
         Ok(())
@@ -123,8 +124,8 @@ impl Suite {
             let bare = raw::measure(sample, latency_ms, runs).await?;
             self.show("ceiling", &bare);
             let whole = raw::whole(sample, latency_ms, runs).await?;
-            let ceiling = whole.value;
-            self.show("initial", &[whole]);
+            let (ceiling, ceiling_cpu_us) = (whole.figure.value, whole.cpu_us);
+            self.show("initial", &[whole.figure]);
             let json = self.json;
             let services = if small || latency_ms == 0 { Some(self.services()?) } else { None };
             let mut places = vec![Place::Embedded];
@@ -143,11 +144,12 @@ impl Suite {
                         (Place::Cluster { .. }, _) => 0.25,
                     };
                     let goal = (!bulk).then_some(goal);
-                    let figure = Case { place, sample, latency_ms, bulk, runs, ceiling, goal }.measure().await?;
+                    let case = Case { place, sample, latency_ms, bulk, runs, ceiling, ceiling_cpu_us, goal };
+                    let measured = case.measure().await?;
                     if !json {
-                        println!("{figure}");
+                        measured.iter().for_each(|figure| println!("{figure}"));
                     }
-                    figures.push(figure);
+                    figures.extend(measured);
                 }
             }
             if json {

@@ -151,7 +151,7 @@ impl Target {
 
 /// Takes the manager's value out of a user.
 fn manager_of(user: &mut Value) -> Option<Value> {
-    Some(user.get_mut(ENTERPRISE_URN)?.get_mut("manager")?.as_object_mut()?.shift_remove("value")?)
+    user.get_mut(ENTERPRISE_URN)?.get_mut("manager")?.as_object_mut()?.shift_remove("value")
 }
 
 /// CPU seconds that all providers of this process have spent so far.
@@ -166,7 +166,7 @@ pub(crate) fn body_of(index: usize, mut user: Value) -> String {
         user.shift_remove("attributes");
     }
     if index > 0 {
-        user[ENTERPRISE_URN]["manager"]["value"] = format!("{:036}", index).into();
+        user[ENTERPRISE_URN]["manager"]["value"] = format!("{index:036}").into();
     }
     user.to_string()
 }

@@ -203,6 +203,11 @@ impl CompileError {
     }
 }
 
+/// The text of the built-in mapping of users.
+pub(crate) const USER_DEFAULT: &str = include_str!("../mappings/10-user-default.py");
+/// The text of the built-in mapping of groups.
+pub(crate) const GROUP_DEFAULT: &str = include_str!("../mappings/10-group-default.py");
+
 /// The built-in mappings, `10-user-default` and `10-group-default`: every writable core and enterprise
 /// attribute that the resource has (RFC 7643 §4.1, §4.2, §4.3), and authentik's rules for what is absent.
 pub fn default_mappings() -> [Expression; 2] {

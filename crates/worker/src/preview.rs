@@ -80,7 +80,7 @@ pub async fn preview(
     link: Option<&LinkRow>,
 ) -> Result<Preview, PreviewError> {
     let kind = resource.kind;
-    let rows = [resource].as_slice();
+    let rows = &[resource];
     let results = evaluate(store, evaluator, provider, kind, rows).await?;
     let results = results.into_iter().next().map(|one| one.results).unwrap_or_default();
     let mappings = provider

@@ -127,7 +127,7 @@ const PARTS: &[&str] = &[
     "employeeNumber",
 ];
 
-fn scalar() -> impl Strategy<Value = Value> {
+fn scalar() -> impl Strategy<Value = Value> + Clone {
     let texts =
         select(vec!["", " ", "Anna", "Anna Berg", " Anna  Maria Berg ", "a://b", "ü\u{85}", "x@y.example", "0"]);
     prop_oneof![
@@ -139,7 +139,7 @@ fn scalar() -> impl Strategy<Value = Value> {
     ]
 }
 
-fn inner() -> impl Strategy<Value = Value> {
+fn inner() -> impl Strategy<Value = Value> + Clone {
     let part = || select(PARTS).prop_map(str::to_owned);
     let flat = btree_map(part(), scalar(), 0..4).prop_map(|fields| json!(fields));
     let one = prop_oneof![2 => scalar(), 3 => flat];

@@ -1,13 +1,16 @@
 //! Reading the directory.
 
+use std::borrow::Cow;
+
 use scimfleet_core::scim::resource::{Document, fold};
 use scimfleet_core::{ResourceId, ResourceKind};
+use serde::Deserialize;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::connect::Store;
 use crate::error::StoreError;
-use crate::sql::{document, json, statement, word};
+use crate::sql::{document, json, parsed, statement, unpack, word};
 
 /// A resource of the directory.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,12 +74,53 @@ pub(crate) fn resource_row(row: &AnyRow) -> Result<ResourceRow, StoreError> {
     })
 }
 
+/// All columns but the document, for [`packed_resource`].
+const PACKED: &str = "r.id, r.kind, r.external_id, r.active, r.service_account, r.source, r.generation, r.created_at, \
+     r.updated_at, r.deleted_at";
+
+/// The columns of [`PACKED`], in their order.
+#[derive(Deserialize)]
+struct Packed<'a>(
+    #[serde(borrow)] Cow<'a, str>,
+    #[serde(borrow)] Cow<'a, str>,
+    Option<String>,
+    i64,
+    i64,
+    String,
+    i64,
+    i64,
+    i64,
+    Option<i64>,
+);
+
+fn packed_resource(row: &AnyRow) -> Result<ResourceRow, StoreError> {
+    let text: String = row.try_get("packed")?;
+    let Packed(id, kind, external_id, active, service, source, generation, created_at_ms, updated_at_ms, deleted_at) =
+        unpack(&text, "resources")?;
+    Ok(ResourceRow {
+        id: parsed(&id, "resources")?,
+        kind: parsed(&kind, "resources")?,
+        external_id,
+        active: active != 0,
+        service_account: service != 0,
+        document: document(row, "resources", "document")?,
+        source,
+        generation,
+        created_at_ms,
+        updated_at_ms,
+        deleted: deleted_at.is_some(),
+    })
+}
+
 impl Store {
     /// Resources by id, tombstones included, in no particular order; what does not exist is left out.
     pub async fn resources(&self, ids: &[ResourceId]) -> Result<Vec<ResourceRow>, StoreError> {
         let texts = self.dialect().texts(1);
-        let sql = statement(format!("SELECT {COLUMNS} FROM {texts} JOIN resources r ON r.id = b.id"));
-        sqlx::query(sql).bind(json(ids)).fetch_all(self.read()).await?.iter().map(resource_row).collect()
+        let packed = self.dialect().packed(PACKED);
+        let sql = statement(format!(
+            "SELECT {packed} AS packed, r.document AS document FROM {texts} JOIN resources r ON r.id = b.id"
+        ));
+        sqlx::query(sql).bind(json(ids)).fetch_all(self.read()).await?.iter().map(packed_resource).collect()
     }
 
     /// Finds a live resource by its id, else `externalId`, else `userName` or `displayName`. More than

@@ -1,11 +1,12 @@
 //! Claiming objects: a lease by conditional UPDATE, with a fencing token that grows (R19), and the intent
 //! that precedes every write (R20).
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use scimfleet_core::state::{LinkState, Ownership};
 use scimfleet_core::{ProviderId, RemoteId, ResourceId, ResourceKind};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -13,7 +14,7 @@ use super::verdict::Wanted;
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::lock::past_deadlocks;
-use crate::sql::{Column, json, optional_word, statement, word};
+use crate::sql::{Column, json, parsed, statement, unpack, word};
 
 /// A link that is ours to work on until the lease ends.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,32 +67,76 @@ struct IntentRow<'a> {
     intent: String,
 }
 
+/// A link as it is read: the columns of [`CLAIMED`], in their order.
+#[derive(Deserialize)]
+struct Packed<'a>(
+    #[serde(borrow)] Cow<'a, str>,
+    #[serde(borrow)] Cow<'a, str>,
+    #[serde(borrow)] Cow<'a, str>,
+    #[serde(borrow)] Cow<'a, str>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    i64,
+    Option<String>,
+    i64,
+    i64,
+    i64,
+    i64,
+    Option<String>,
+    i64,
+    Option<i64>,
+    Option<String>,
+);
+
+const CLAIMED: &str = "resource_id, kind, wanted, state, remote_id, ownership, version, sent_digest, attempts, intent, \
+     dirty, marked, marked_at, fencing, last_run, synced_generation, approved_mark, drift_digest";
+
 fn claimed(row: &AnyRow) -> Result<ClaimedLink, StoreError> {
+    let text: String = row.try_get("link")?;
+    let Packed(
+        resource_id,
+        kind,
+        wanted,
+        state,
+        remote_id,
+        ownership,
+        version,
+        sent_digest,
+        attempts,
+        intent,
+        dirty,
+        marked,
+        marked_at_ms,
+        fencing,
+        last_run,
+        synced_generation,
+        approved_mark,
+        drift_digest,
+    ) = unpack(&text, "links")?;
     Ok(ClaimedLink {
-        resource_id: word(row, "links", "resource_id")?,
-        kind: word(row, "links", "kind")?,
-        wanted: word(row, "links", "wanted")?,
-        state: word(row, "links", "state")?,
-        remote_id: optional_word(row, "links", "remote_id")?,
-        ownership: optional_word(row, "links", "ownership")?,
-        version: row.try_get("version")?,
-        sent_digest: row.try_get("sent_digest")?,
+        resource_id: parsed(&resource_id, "links")?,
+        kind: parsed(&kind, "links")?,
+        wanted: parsed(&wanted, "links")?,
+        state: parsed(&state, "links")?,
+        remote_id: remote_id.map(|text| parsed(&text, "links")).transpose()?,
+        ownership: ownership.map(|text| parsed(&text, "links")).transpose()?,
+        version,
+        sent_digest,
         sent_document: row.try_get("sent_document")?,
-        synced_generation: row.try_get("synced_generation")?,
-        approved: row.try_get::<Option<i64>, _>("approved_mark")? == Some(row.try_get("marked")?),
-        attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX),
-        intent: row.try_get("intent")?,
-        dirty: row.try_get::<i64, _>("dirty")? != 0,
-        marked: row.try_get("marked")?,
-        marked_at_ms: row.try_get("marked_at")?,
-        fencing: row.try_get("fencing")?,
-        last_run: row.try_get("last_run")?,
-        drifted: row.try_get::<Option<String>, _>("drift_digest")?.is_some(),
+        synced_generation,
+        approved: approved_mark == Some(marked),
+        attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
+        intent,
+        dirty: dirty != 0,
+        marked,
+        marked_at_ms,
+        fencing,
+        last_run,
+        drifted: drift_digest.is_some(),
     })
 }
-
-const CLAIMED: &str = "resource_id, kind, wanted, state, remote_id, ownership, version, sent_digest, sent_document, \
-     attempts, intent, dirty, marked, marked_at, fencing, last_run, synced_generation, approved_mark, drift_digest";
 
 impl Store {
     /// Claims what nobody holds. The second part is what somebody holds, `holder` itself included (its
@@ -108,7 +153,8 @@ impl Store {
         let sql = statement(format!(
             "UPDATE links SET lease_holder = $3, lease_until = $4, fencing = fencing + 1 \
              WHERE provider_id = $1 AND lease_until <= $5 AND resource_id IN (SELECT b.id FROM {texts}) \
-             RETURNING {CLAIMED}"
+             RETURNING {} AS link, sent_document",
+            self.dialect().packed(CLAIMED)
         ));
         let (provider_text, ids) = (provider.to_string(), json(resources));
         let until = now + i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX / 2);
