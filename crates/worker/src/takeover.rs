@@ -234,7 +234,8 @@ impl Work<'_> {
         taken: &mut TakenOver,
     ) -> Result<(), PreviewError> {
         let rows: Vec<ResourceRow> = confirmed.iter().map(|(_, row, _)| (*row).clone()).collect();
-        let wishes = desires(self.store, self.evaluator, self.provider, self.kind, &rows).await?;
+        let borrowed: Vec<&ResourceRow> = rows.iter().collect();
+        let wishes = desires(self.store, self.evaluator, self.provider, self.kind, &borrowed).await?;
         let mut links = Vec::with_capacity(rows.len());
         let mut members = HashMap::new();
         for ((claim, row, shown), desire) in confirmed.into_iter().zip(wishes) {

@@ -66,7 +66,8 @@ pub(crate) fn list(scene: Scene<'_>, storage: &Storage, kind: ResourceKind, quer
     };
     if scene.behaviour.listing_is_made_up && query.filter.is_none() && kind == ResourceKind::User {
         let nobody = json!({ "schemas": [kind.schema_urn()], "id": "made-up", "userName": "made.up" });
-        return Ok(Answer::scim(200, envelope(scene.behaviour, page, 1, vec![nobody])));
+        let body = envelope(scene.behaviour, page, 1, &[nobody.to_string()]);
+        return Ok(Answer::new(200, Payload::Resource(body)));
     }
     let projection = query.projection();
     let shown: Vec<String> = hits.iter().map(|stored| render(scene, storage, kind, stored, &projection)).collect();
