@@ -6,6 +6,7 @@ mod command;
 mod context;
 mod error;
 mod examples;
+mod insight;
 mod output;
 mod report;
 mod roles;

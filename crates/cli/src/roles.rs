@@ -78,6 +78,7 @@ pub(crate) async fn start(
         tracing::info!(address = %address, scim = server::BASE_PATH, "the console listens");
         let pages = ConsoleState::new(parts.store.clone(), context.config.admin_token.clone())
             .with_cluster(parts.queue.clone(), parts.coordination.clone())
+            .with_insight(Arc::new(parts.insight(context)))
             .until(drain);
         let directory = ServerState::new(parts.store.clone(), context.config.directory_token.clone());
         let router = scimfleet_console::router(pages).merge(server::router(directory));

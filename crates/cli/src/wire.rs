@@ -15,6 +15,7 @@ use scimfleet_worker::{Providers, Worker, WorkerLimits};
 
 use crate::context::Context;
 use crate::error::CliError;
+use crate::insight::Wired;
 
 /// The parts that roles share.
 #[derive(Clone)]
@@ -84,6 +85,12 @@ impl Parts {
             name: format!("sources-{}", self.name),
             drain: self.drain.clone(),
         }
+    }
+
+    /// What the console asks of the other roles.
+    pub(crate) fn insight(&self, context: &Context) -> Wired {
+        let providers = Providers::new(self.store.clone(), egress(context));
+        Wired { scheduler: self.scheduler(context, Duty::RunsOnly), providers }
     }
 
     /// What `/readyz` asks.

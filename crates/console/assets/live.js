@@ -58,7 +58,7 @@ function tellTimes(place) {
 }
 
 let pending = "";
-const places = { o: "/", p: "/providers", r: "/runs", h: "/holds", w: "/workers" };
+const places = { o: "/", p: "/providers", r: "/runs", h: "/holds", m: "/mappings", w: "/workers" };
 
 function key(event) {
   const typing = event.target.closest("input, textarea, select, [contenteditable]");
@@ -85,6 +85,36 @@ function copy(event) {
   });
 }
 
+function copyText(event) {
+  const button = event.target.closest("button[data-copy]");
+  if (!button || !navigator.clipboard) return;
+  navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+  button.classList.add("copied");
+}
+
+// The editor: what the text gives, while it is typed. The same form works by its buttons.
+let evaluation = 0;
+
+async function evaluate(form) {
+  const mine = ++evaluation;
+  const fields = new URLSearchParams(new FormData(form));
+  fields.set("action", "try");
+  // By its attribute: `form.action` would be the button of that name.
+  const answer = await fetch(form.getAttribute("action"), { method: "POST", body: fields }).catch(() => null);
+  if (!answer?.ok || mine !== evaluation) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  document.getElementById("result")?.replaceWith(page.getElementById("result"));
+  document.getElementById("toml")?.replaceWith(page.getElementById("toml"));
+}
+
+const editor = document.querySelector("form[data-live-form]");
+let typing = 0;
+editor?.addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(() => evaluate(editor), 400);
+});
+
+document.addEventListener("click", copyText);
 document.addEventListener("keydown", key);
 document.addEventListener("click", copy);
 tellTimes(document);

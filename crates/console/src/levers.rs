@@ -1,12 +1,15 @@
 //! What a person can do to providers, runs and holds, the same from a page and by the API. Each says in
 //! words why it cannot be done.
 
+use std::time::Duration;
+
 use scimfleet_core::provider::{LeaverAction, Leavers};
 use scimfleet_core::state::{HoldState, ProviderState, RunState};
 use scimfleet_core::{ResourceKind, RunId};
-use scimfleet_store::{HoldItem, HoldRow, Opening, ProviderRow, RunError, RunKind, RunRow, StoreError};
+use scimfleet_store::{HoldItem, HoldRow, Opening, ProviderRow, ResourceRow, RunError, RunKind, RunRow, StoreError};
 
 use crate::ConsoleState;
+use crate::api::problem::ApiError;
 use crate::times::counted;
 
 /// Changes of a provider's state by hand.
@@ -42,6 +45,14 @@ pub(crate) enum Refusal {
     Ended { state: RunState },
     #[error("the hold is {state} already")]
     Decided { state: HoldState },
+    #[error("`{name}` cannot be changed here: {why}")]
+    ReadOnly { name: String, why: &'static str },
+    #[error("`{name}` was deleted from the directory already")]
+    Deleted { name: String },
+    #[error("no worker `{name}` is alive")]
+    NoWorker { name: String },
+    #[error("`{name}` lives in this very process, together with these pages; end the process by SIGTERM")]
+    Ourselves { name: String },
 }
 
 /// Changes a provider's state by hand; the new state.
@@ -102,6 +113,43 @@ pub(crate) async fn cancel_run(
     }
     let ended = state.store.run_state(run.id).await?.unwrap_or(run.state);
     Ok(Err(Refusal::Ended { state: ended }))
+}
+
+/// Takes every access of a user away now: inactive in the directory, and sent to every provider (R31).
+pub(crate) async fn offboard(
+    state: &ConsoleState,
+    user: &ResourceRow,
+    by: &str,
+) -> Result<Result<(), Refusal>, ApiError> {
+    let insight = state.insight()?;
+    let Some(user) = state.store.deactivate_user(&user.id).await? else {
+        return Ok(Err(Refusal::Deleted { name: user.name().to_owned() }));
+    };
+    tracing::info!(object = %user.id, by, "a user is offboarded by hand");
+    insight.offboard(&user).await?;
+    Ok(Ok(()))
+}
+
+/// For how long a worker may take to notice that it was asked to end.
+const ASKED_FOR: Duration = Duration::from_secs(3600);
+
+/// Asks a worker to finish what it holds and to end.
+pub(crate) async fn end_worker(state: &ConsoleState, worker: &str) -> Result<Result<(), Refusal>, ApiError> {
+    let coordination = &state.cluster.as_ref().ok_or(ApiError::NoCluster)?.coordination;
+    let name = worker.to_owned();
+    let workers = coordination.workers().await?;
+    let Some(beat) = workers.iter().find(|beat| beat.worker == worker) else {
+        return Ok(Err(Refusal::NoWorker { name }));
+    };
+    if beat.pid == std::process::id() && beat.host == hostname() {
+        return Ok(Err(Refusal::Ourselves { name }));
+    }
+    coordination.ask_to_end(worker, ASKED_FOR).await?;
+    Ok(Ok(()))
+}
+
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
 }
 
 /// Decides about what the guard withheld; the items that changed since are not executed, and returned.

@@ -7,8 +7,10 @@ mod api;
 mod error;
 mod grid;
 mod history;
+mod insight;
 mod levers;
 mod live;
+mod mappings;
 mod objects;
 mod overview;
 mod pages;
@@ -28,6 +30,7 @@ use scimfleet_runtime::Drain;
 use scimfleet_store::Store;
 use secrecy::SecretString;
 
+pub use crate::insight::{Insight, InsightError, Probe};
 use crate::live::Viewers;
 use crate::overview::OverviewCache;
 use crate::session::Sessions;
@@ -44,6 +47,7 @@ pub struct ConsoleState {
     /// `SCIMFLEET_ADMIN_TOKEN`, beside the stored tokens of scope `admin`.
     pub(crate) admin_token: Option<SecretString>,
     pub(crate) cluster: Option<Cluster>,
+    pub(crate) insight: Option<Arc<dyn Insight>>,
     /// Live pages end when it begins.
     pub(crate) drain: Drain,
     pub(crate) sessions: Arc<Sessions>,
@@ -66,6 +70,7 @@ impl ConsoleState {
             store,
             admin_token,
             cluster: None,
+            insight: None,
             drain: Drain::default(),
             sessions: Arc::default(),
             throttle: Arc::default(),
@@ -78,6 +83,13 @@ impl ConsoleState {
     #[must_use]
     pub fn with_cluster(mut self, queue: Arc<dyn Queue>, coordination: Arc<dyn Coordination>) -> Self {
         self.cluster = Some(Cluster { queue, coordination });
+        self
+    }
+
+    /// Previews, probes, offboards and evaluates mappings, too.
+    #[must_use]
+    pub fn with_insight(mut self, insight: Arc<dyn Insight>) -> Self {
+        self.insight = Some(insight);
         self
     }
 

@@ -86,8 +86,13 @@ pub(crate) fn cover(value: &Value) -> Value {
 }
 
 fn covered(key: &str, value: &Value) -> Value {
-    let key = key.to_ascii_lowercase();
-    if SECRET_WORDS.iter().any(|word| key.contains(word)) { Value::from("•••") } else { cover(value) }
+    if is_secret(key) { Value::from("•••") } else { cover(value) }
+}
+
+/// Whether an attribute of this name may hold a secret.
+pub(crate) fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET_WORDS.iter().any(|word| name.contains(word))
 }
 
 /// The profile in force, each value with the layer that won; empty when the layers do not fit together.

@@ -21,12 +21,19 @@ pub struct MemoryCoordination {
     workers: Mutex<BTreeMap<String, (Heartbeat, Instant)>>,
     epochs: Mutex<BTreeMap<String, i64>>,
     epoch_file: Option<PathBuf>,
+    ending: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl MemoryCoordination {
     /// Nobody alive, all gates open, all allowances full.
     pub fn new() -> Self {
-        Self { local: Local::new(), workers: Mutex::default(), epochs: Mutex::default(), epoch_file: None }
+        Self {
+            local: Local::new(),
+            workers: Mutex::default(),
+            ending: Mutex::default(),
+            epochs: Mutex::default(),
+            epoch_file: None,
+        }
     }
 
     /// The same, with the epochs in a file that outlives the process.
@@ -85,6 +92,18 @@ impl Coordination for MemoryCoordination {
     async fn heartbeat(&self, beat: &Heartbeat, ttl: Duration) -> Result<(), CoordinationError> {
         lock(&self.workers).insert(beat.worker.clone(), (beat.clone(), Instant::now() + ttl));
         Ok(())
+    }
+
+    async fn ask_to_end(&self, worker: &str, ttl: Duration) -> Result<(), CoordinationError> {
+        lock(&self.ending).insert(worker.to_owned(), Instant::now() + ttl);
+        Ok(())
+    }
+
+    async fn is_asked_to_end(&self, worker: &str) -> Result<bool, CoordinationError> {
+        let now = Instant::now();
+        let mut ending = lock(&self.ending);
+        ending.retain(|_, until| *until > now);
+        Ok(ending.contains_key(worker))
     }
 
     async fn workers(&self) -> Result<Vec<Heartbeat>, CoordinationError> {

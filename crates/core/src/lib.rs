@@ -11,6 +11,7 @@ pub mod mapping;
 pub mod outcome;
 pub mod plan;
 pub mod ports;
+pub mod preview;
 pub mod profile;
 pub mod provider;
 pub mod retry;

@@ -208,6 +208,10 @@ pub trait Coordination: Send + Sync {
     async fn gate(&self, provider: &ProviderName) -> Option<Duration>;
     /// Says that a worker lives; forgotten after `ttl`.
     async fn heartbeat(&self, beat: &Heartbeat, ttl: Duration) -> Result<(), CoordinationError>;
+    /// Asks a worker to finish what it holds and to end; forgotten after `ttl`.
+    async fn ask_to_end(&self, worker: &str, ttl: Duration) -> Result<(), CoordinationError>;
+    /// Whether somebody asked this worker to end.
+    async fn is_asked_to_end(&self, worker: &str) -> Result<bool, CoordinationError>;
     /// The workers that live, by name.
     async fn workers(&self) -> Result<Vec<Heartbeat>, CoordinationError>;
     /// The epoch of the database with this identity, as it was last seen (R34); `None` when never stored.

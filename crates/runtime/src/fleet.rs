@@ -7,6 +7,7 @@ mod auth;
 pub(crate) mod policy;
 mod provider;
 mod scope;
+mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use scimfleet_core::ResourceKind;
 use scimfleet_core::provider::{MappingText, ProviderSettings};
 use secrecy::SecretString;
 
+pub use self::wire::{check_mapping, leads_elsewhere, mapping_toml, provider_from_json};
 use crate::mistake::{Mistake, Mistakes};
 use crate::reading::{Document, Span, Table};
 

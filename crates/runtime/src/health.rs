@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::drain::Drain;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, SERVICE_UP};
 
 /// A service that takes longer to say that it is well, is not. Below the usual probe timeout of 3 s.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -123,6 +123,17 @@ impl Checks {
     }
 }
 
+impl Checks {
+    /// Puts what answers now into the metrics: whoever scrapes them sees an outage with the next scrape.
+    async fn count(&self) {
+        let answers = self.ask().await.checks;
+        for check in &self.checks {
+            let up = answers.get(check.name).is_some_and(|answer| answer == "ok");
+            metrics::gauge!(SERVICE_UP, "service" => check.name).set(f64::from(u8::from(up)));
+        }
+    }
+}
+
 async fn in_time(answer: CheckFuture) -> Result<(), String> {
     match tokio::time::timeout(CHECK_TIMEOUT, answer).await {
         Ok(answer) => answer,
@@ -156,12 +167,16 @@ pub type TokenFuture = Pin<Box<dyn Future<Output = Result<bool, String>> + Send>
 
 /// The three paths, for a role's own listener or for merging into another router.
 pub fn router(checks: Checks, metrics: Metrics, readers: Readers) -> Router {
+    let asked = checks.clone();
     let metrics_page = move |headers: HeaderMap| {
-        let (metrics, readers) = (metrics.clone(), readers.clone());
+        let (metrics, readers, asked) = (metrics.clone(), readers.clone(), asked.clone());
         async move {
             match admitted(&readers, &headers).await {
-                Ok(()) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
-                    .into_response(),
+                Ok(()) => {
+                    asked.count().await;
+                    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+                    (kind, metrics.render()).into_response()
+                }
                 Err(refusal) => refusal.into_response(),
             }
         }

@@ -76,6 +76,8 @@ pub const HELD_OBJECTS: &str = "scimfleet_held_objects";
 pub const PROVIDER_STATE_SECONDS: &str = "scimfleet_provider_state_seconds";
 /// Whether this scheduler has the lease.
 pub const SCHEDULER_LEADS: &str = "scimfleet_scheduler_leads";
+/// 1 while a service that the role stands on answers.
+pub const SERVICE_UP: &str = "scimfleet_service_up";
 
 /// Every metric of Scimfleet.
 #[rustfmt::skip]
@@ -99,6 +101,7 @@ pub const METRICS: &[Metric] = &[
     row(HELD_OBJECTS, MetricKind::Gauge, &["provider"], "objects that the guard withholds until somebody decides"),
     row(PROVIDER_STATE_SECONDS, MetricKind::Gauge, &["provider"], "how long a provider has been in its state"),
     row(SCHEDULER_LEADS, MetricKind::Gauge, &[], "1 on the scheduler that has the lease, 0 on those that stand by"),
+    row(SERVICE_UP, MetricKind::Gauge, &["service"], "1 while the store, the broker or the coordination service answers, 0 while it does not"),
 ];
 
 /// Upper bounds for what takes a request's time: from a loopback answer to the request timeout.

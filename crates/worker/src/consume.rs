@@ -362,6 +362,11 @@ async fn beat(shared: Arc<Shared>, drain: Drain) {
         if let Err(error) = shared.worker.coordination.heartbeat(&beat, HEARTBEAT_TTL).await {
             tracing::debug!(error = %error, "no heartbeat");
         }
+        // A person asked for it: the same as SIGTERM, so that whatever keeps this process running starts it anew.
+        if !drain.is_begun() && shared.worker.coordination.is_asked_to_end(&shared.worker.name).await.unwrap_or(false) {
+            tracing::info!(worker = shared.worker.name, "asked to end; what is held is finished first");
+            drain.begin();
+        }
         if let Ok(workers) = shared.worker.coordination.workers().await {
             metrics::gauge!(WORKERS).set(f64::from(u32::try_from(workers.len()).unwrap_or(u32::MAX)));
         }

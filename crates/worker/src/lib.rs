@@ -6,6 +6,7 @@ mod consume;
 mod desire;
 mod drift;
 pub mod examine;
+mod impact;
 mod observe;
 mod planted;
 pub mod preview;
@@ -25,6 +26,7 @@ use scimfleet_store::Store;
 
 pub use consume::run;
 pub use desire::{Desire, Desired};
+pub use impact::impact;
 pub use provider::{Provider, ProviderError, Providers, curated_profile, resolve_profile};
 pub use takeover::{Claim, Refused, TakenOver, take_over};
 pub use task::{TaskOutcome, process};

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use scimfleet_core::adoption::{Account, Judgement, Wish, judge};
 use scimfleet_core::outcome::InvalidData;
 use scimfleet_core::plan::{Change, Leaving, Operation, Plan, Standing, leaver_action, plan_away, plan_wanted};
+pub use scimfleet_core::preview::{Contribution, Preview};
 use scimfleet_core::profile::NestedGroups;
 use scimfleet_core::provider::OnInvalid;
 use scimfleet_core::scim::Document;
@@ -40,36 +41,6 @@ macro_rules! preview_error_from {
     };
 }
 preview_error_from!(DesireError, ProviderError, scimfleet_store::StoreError, scimfleet_scim_client::ScimError);
-
-/// What one mapping gives.
-#[derive(Debug, Clone, Serialize)]
-pub struct Contribution {
-    /// The mapping.
-    pub mapping: String,
-    /// What it returned, `null` for nothing.
-    pub payload: Value,
-    /// `skip`, or the error in words.
-    pub remark: Option<String>,
-}
-
-/// The way of one object to one provider.
-#[derive(Debug, Clone, Serialize)]
-pub struct Preview {
-    /// What each mapping gives, in their order.
-    pub mappings: Vec<Contribution>,
-    /// The merged result; `None` when there is none.
-    pub merged: Option<Document>,
-    /// Why it may not be sent.
-    pub invalid: Option<InvalidData>,
-    /// Values that the schema does not suggest.
-    pub warnings: Value,
-    /// `create`, `patch`, `nothing`, ….
-    pub operation: String,
-    /// What differs from what was sent last.
-    pub changes: Vec<Change>,
-    /// The requests, as method, path below the base URL and body.
-    pub requests: Vec<Value>,
-}
 
 /// Previews one object that is in scope.
 pub async fn preview(

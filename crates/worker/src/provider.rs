@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use scimfleet_core::ports::Rate;
 use scimfleet_core::profile::{self, Curated, Profile, ProfileError, Resolved};
-use scimfleet_core::provider::{AuthMethod, parse_rate};
+use scimfleet_core::provider::{AuthMethod, MappingText, parse_rate};
 use scimfleet_core::scim::schema::{Schema, SchemaSet};
 use scimfleet_core::state::ProviderState;
 use scimfleet_core::{ProviderId, ProviderName, ResourceKind};
@@ -172,21 +172,43 @@ impl Providers {
 
     /// A provider as it is configured, without asking it anything: for previews.
     pub async fn offline(&self, row: ProviderRow) -> Result<Arc<Provider>, ProviderError> {
+        self.offline_with(row, None).await
+    }
+
+    /// The same with another text of one mapping in place of the stored one, or beside the others when the
+    /// provider does not use it yet.
+    pub async fn offline_with(
+        &self,
+        mut row: ProviderRow,
+        draft: Option<&MappingText>,
+    ) -> Result<Arc<Provider>, ProviderError> {
+        let mut mappings = self.store.mappings().await?;
+        if let Some(draft) = draft {
+            mappings.retain(|known| known.text.name != draft.name);
+            mappings.push(MappingRow { text: draft.clone(), origin: "draft".to_owned() });
+            if !row.settings.mappings.contains(&draft.name) {
+                row.settings.mappings.push(draft.name.clone());
+            }
+        }
         let announced = row.announced.clone().unwrap_or_else(|| json!({}));
-        Ok(Arc::new(self.build(ProviderRow { announced: Some(announced), ..row }).await?))
+        Ok(Arc::new(self.build_with(ProviderRow { announced: Some(announced), ..row }, &mappings).await?))
     }
 
     async fn build(&self, row: ProviderRow) -> Result<Provider, ProviderError> {
+        let stored = self.store.mappings().await?;
+        self.build_with(row, &stored).await
+    }
+
+    async fn build_with(&self, row: ProviderRow, stored: &[MappingRow]) -> Result<Provider, ProviderError> {
         let (profile, schemas) = (resolve_profile(&row)?.profile, schemas_of(&row));
         let secret = self.store.provider_secret(row.id).await?;
         let client = self.client(&row, &profile, secret)?;
-        let stored = self.store.mappings().await?;
         let settings = &row.settings;
         let rate = settings.rate.as_deref().and_then(parse_rate);
         let in_flight = usize::try_from(settings.in_flight.max(1)).unwrap_or(1);
         Ok(Provider {
-            users: expressions(&row, &stored, ResourceKind::User)?,
-            groups: expressions(&row, &stored, ResourceKind::Group)?,
+            users: expressions(&row, stored, ResourceKind::User)?,
+            groups: expressions(&row, stored, ResourceKind::Group)?,
             rate,
             in_flight: Arc::new(Semaphore::new(in_flight)),
             health: Arc::default(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use scimfleet_core::profile::curated;
 use scimfleet_expression::{Evaluator, Expression};
-use scimfleet_runtime::fleet::{Fleet, FleetContext, FleetProvider};
+use scimfleet_runtime::fleet::{Fleet, FleetContext, FleetProvider, leads_elsewhere};
 use scimfleet_runtime::{Exit, config};
 use scimfleet_store::{ProviderChange, ProviderRow, Store};
 use serde::Serialize;
@@ -153,7 +153,7 @@ async fn apply_provider(
         let (id, done) = store.put_provider(settings).await?;
         if done == ProviderChange::Updated
             && !args.same_tenant
-            && before.as_ref().is_some_and(|row| host(&row.settings.base_url) != host(&settings.base_url))
+            && before.as_ref().is_some_and(|row| leads_elsewhere(&row.settings, settings))
         {
             eprintln!(
                 "warning: `{}` leads to another host; its links are dropped and found again by look-up (`--same-tenant` keeps them)",
@@ -169,11 +169,6 @@ async fn apply_provider(
         }
     }
     Ok(Entry { name: settings.name.to_string(), change, differences, joiners, leavers })
-}
-
-fn host(base_url: &str) -> Option<String> {
-    let url = url::Url::parse(base_url).ok()?;
-    Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
 }
 
 fn differences(

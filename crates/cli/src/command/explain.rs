@@ -2,12 +2,13 @@
 
 use scimfleet_runtime::Exit;
 use scimfleet_scheduler::Scopes;
-use scimfleet_store::{LinkRow, LogRow, ProviderRow, Store, Wanted};
+use scimfleet_store::{LinkRow, LogRow, ProviderRow, Store};
 use serde_json::{Value, json};
 
 use crate::args::ExplainArgs;
 use crate::context::{Context, object, provider};
 use crate::error::CliError;
+use crate::insight::scope_words;
 use crate::times::{relative, utc};
 
 /// Log rows shown for each provider.
@@ -26,12 +27,7 @@ pub(crate) async fn run(context: Context, args: ExplainArgs) -> Result<Exit, Cli
     for row in &providers {
         let scopes = Scopes::of(&store, &evaluator, row).await.map_err(CliError::failed)?;
         let verdict = scopes.judge(vec![resource.clone()], false).await.map_err(CliError::failed)?;
-        let scope = match verdict.first().map(|verdict| verdict.wanted) {
-            Some(Wanted::Yes) => "in scope",
-            Some(Wanted::OutOfScope) => "out of scope",
-            Some(Wanted::Deleted) => "deleted",
-            None => "no verdict; the previous one stays",
-        };
+        let scope = scope_words(verdict.first().map(|verdict| verdict.wanted));
         let link = links.iter().find(|link| link.provider_id == row.id);
         let log = store.log_of(&resource.id, Some(row.id), SHOWN).await?;
         documents.push(document(row, scope, link, &log));

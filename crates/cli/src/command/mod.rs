@@ -13,7 +13,7 @@ mod links;
 mod log;
 mod manual;
 mod migrate;
-mod offboard;
+pub(crate) mod offboard;
 mod parked;
 mod preview;
 mod probe;

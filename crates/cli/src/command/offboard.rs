@@ -6,7 +6,7 @@ use scimfleet_core::TaskId;
 use scimfleet_core::state::LinkState;
 use scimfleet_core::task::{Cause, Lane, Task};
 use scimfleet_runtime::{Drain, Exit};
-use scimfleet_scheduler::{Duty, sync_object};
+use scimfleet_scheduler::{Duty, Scheduler, sync_object};
 use scimfleet_store::{LinkRow, ProviderRow, ResourceRow, Store};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -36,7 +36,7 @@ pub(crate) async fn run(context: Context, args: OffboardArgs) -> Result<Exit, Cl
         drain.spawn(scimfleet_worker::run(parts.worker(&context)));
     }
     let providers = store.providers().await?;
-    hand_over(&context, &parts, &providers, &user).await?;
+    hand_over(&parts.scheduler(&context, Duty::RunsOnly), &providers, &user).await?;
     let wait = Duration::from_secs(args.wait.as_secs());
     let answers = answers(&store, &providers, &user, began, wait).await?;
     drain.begin();
@@ -59,20 +59,18 @@ pub(crate) async fn run(context: Context, args: OffboardArgs) -> Result<Exit, Cl
 
 /// Marks the user at every provider and puts a task of cause `job` into each `leavers` lane: workers take
 /// that one even where a provider is paused.
-async fn hand_over(
-    context: &Context,
-    parts: &Parts,
+pub(crate) async fn hand_over(
+    scheduler: &Scheduler,
     providers: &[ProviderRow],
     user: &ResourceRow,
 ) -> Result<(), CliError> {
-    let scheduler = parts.scheduler(context, Duty::RunsOnly);
     for row in providers {
         let name = &row.settings.name;
-        let id = sync_object(&scheduler, name, user.id.as_str()).await?;
+        let id = sync_object(scheduler, name, user.id.as_str()).await?;
         let task =
             Task::new(TaskId(Uuid::now_v7()), None, name.clone(), user.kind, Lane::Leavers, Cause::Job, vec![id]);
-        parts.queue.declare_provider(name).await?;
-        parts.queue.publish(&[task], None).await?;
+        scheduler.queue.declare_provider(name).await?;
+        scheduler.queue.publish(&[task], None).await?;
     }
     Ok(())
 }

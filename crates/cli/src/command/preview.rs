@@ -9,7 +9,7 @@ use scimfleet_core::task::{Cause, Lane, Task};
 use scimfleet_core::{ProviderId, TaskId};
 use scimfleet_runtime::{Drain, Exit};
 use scimfleet_scheduler::{Duty, Scopes, sync_object as mark_object, wanted};
-use scimfleet_store::{ProviderRow, ResourceRow, RunError, Store, Wanted};
+use scimfleet_store::{ProviderRow, ResourceRow, RunError, Store};
 use scimfleet_worker::preview::{DryRun, Preview};
 use scimfleet_worker::{Providers, preview};
 use serde_json::{Map, Value, json};
@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::args::PreviewArgs;
 use crate::context::{Context, object, provider};
 use crate::error::CliError;
+use crate::insight::scope_words;
 use crate::output::table;
 use crate::report::{Report, RunReport, Tasks, object_counters, request_counters};
 use crate::wire::{Parts, egress};
@@ -51,12 +52,7 @@ pub(crate) async fn run(context: Context, args: PreviewArgs) -> Result<Exit, Cli
     let evaluator = context.evaluator()?;
     let scopes = Scopes::of(&store, &evaluator, &row).await.map_err(CliError::failed)?;
     let verdict = scopes.judge(vec![resource.clone()], false).await.map_err(CliError::failed)?;
-    let scope = match verdict.first().map(|verdict| verdict.wanted) {
-        Some(Wanted::Yes) => "in scope",
-        Some(Wanted::OutOfScope) => "out of scope",
-        Some(Wanted::Deleted) => "deleted",
-        None => "no verdict: the scope raised, or names a group that is unknown",
-    };
+    let scope = scope_words(verdict.first().map(|verdict| verdict.wanted));
     let link = store.links_at(row.id, std::slice::from_ref(&resource.id)).await?.into_iter().next();
     let known = Providers::new(store.clone(), egress(&context)).offline(row).await.map_err(CliError::usage)?;
     let shown =

@@ -3,10 +3,13 @@
 //! are read by keyset.
 
 mod directory;
+mod explain;
 mod holds;
-mod problem;
+mod mappings;
+pub(crate) mod problem;
 mod providers;
 mod runs;
+mod settings;
 mod tokens;
 mod wire;
 mod work;
@@ -25,6 +28,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::ConsoleState;
 use crate::access::{Judgement, address};
 use crate::api::problem::ApiError;
+use crate::insight::Insight;
 
 /// What is the same for all routes.
 #[derive(OpenApi)]
@@ -55,11 +59,21 @@ fn described() -> OpenApiRouter<ConsoleState> {
     document.components.get_or_insert_default().add_security_scheme("bearer", bearer);
     OpenApiRouter::with_openapi(document)
         .merge(providers::routes())
+        .merge(settings::routes())
+        .merge(mappings::routes())
         .merge(runs::routes())
         .merge(holds::routes())
         .merge(directory::routes())
+        .merge(explain::routes())
         .merge(work::routes())
         .merge(tokens::routes())
+}
+
+impl ConsoleState {
+    /// What answers about mappings, scopes and providers.
+    pub(crate) fn insight(&self) -> Result<&dyn Insight, ApiError> {
+        self.insight.as_deref().ok_or(ApiError::NoInsight)
+    }
 }
 
 /// Lets nobody pass without a token of scope `admin`; handlers find out whose it is.

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use scimfleet_core::ports::{CoordinationError, QueueError};
 use scimfleet_store::StoreError;
@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
+use crate::insight::InsightError;
 use crate::levers::Refusal;
 
 /// What went wrong (RFC 9457).
@@ -52,8 +53,14 @@ pub(crate) enum ApiError {
     Refused(#[from] Refusal),
     #[error("`{0}` changed since you read it; read it again")]
     Moved(String),
+    #[error("`{0}` exists; send `If-Match` with the ETag of what you read")]
+    Unread(String),
     #[error("this process is not connected to the broker and the coordination service")]
     NoCluster,
+    #[error("this process cannot evaluate mappings or ask providers")]
+    NoInsight,
+    #[error("{0}")]
+    Failed(String),
     #[error(transparent)]
     Queue(#[from] QueueError),
     #[error(transparent)]
@@ -77,8 +84,10 @@ impl ApiError {
             Self::Bad(_) => StatusCode::BAD_REQUEST,
             Self::Refused(_) => StatusCode::CONFLICT,
             Self::Moved(_) => StatusCode::PRECONDITION_FAILED,
+            Self::Unread(_) => StatusCode::PRECONDITION_REQUIRED,
+            Self::Failed(_) => StatusCode::BAD_GATEWAY,
             Self::Store(error) if !error.is_trouble() => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NoCluster | Self::Queue(_) | Self::Coordination(_) | Self::Store(_) => {
+            Self::NoInsight | Self::NoCluster | Self::Queue(_) | Self::Coordination(_) | Self::Store(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
         }
@@ -92,6 +101,15 @@ impl ApiError {
                 "the database does not answer as it should; the log of this process says more".to_owned()
             }
             other => other.to_string(),
+        }
+    }
+}
+
+impl From<InsightError> for ApiError {
+    fn from(error: InsightError) -> Self {
+        match error {
+            InsightError::Wrong(words) => Self::Bad(words),
+            InsightError::Failed(words) => Self::Failed(words),
         }
     }
 }
@@ -118,6 +136,20 @@ impl IntoResponse for ApiError {
             _ => {}
         }
         response
+    }
+}
+
+impl ApiError {
+    /// Refuses a change of what moved since it was read. `tag`: of what is there now; `None`: nothing is.
+    pub(crate) fn unless_matches(headers: &HeaderMap, what: &str, tag: Option<&str>) -> Result<(), Self> {
+        let expected = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok());
+        match (expected, tag) {
+            (None, None) => Ok(()),
+            (None, Some(_)) => Err(Self::Unread(what.to_owned())),
+            (Some("*"), Some(_)) => Ok(()),
+            (Some(expected), Some(tag)) if expected == tag => Ok(()),
+            _ => Err(Self::Moved(what.to_owned())),
+        }
     }
 }
 

@@ -73,7 +73,7 @@ async fn list(
 }
 
 /// What `If-Match` compares: it changes with the settings and with the state.
-fn tag(row: &ProviderRow) -> String {
+pub(super) fn tag(row: &ProviderRow) -> String {
     format!("\"{}-{}-{}\"", row.generation, row.state, row.state_since_ms)
 }
 
@@ -85,7 +85,7 @@ async fn show(State(state): State<ConsoleState>, Path(name): Path<String>) -> Re
     detail(&state, row).await
 }
 
-async fn detail(state: &ConsoleState, row: ProviderRow) -> Result<Response, ApiError> {
+pub(super) async fn detail(state: &ConsoleState, row: ProviderRow) -> Result<Response, ApiError> {
     let (line, _) = state.line(&row).await?;
     let body = ProviderDetail {
         summary: (&row).into(),

@@ -1,7 +1,8 @@
 //! What does not go by itself: parked objects, leavers who still have access, dead letters; and who works.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use scimfleet_core::ResourceId;
 use scimfleet_core::state::ParkReason;
 use serde::Deserialize;
@@ -13,6 +14,7 @@ use super::problem::{ApiError, Body, Params, Problem};
 use super::providers::provider;
 use super::runs::Names;
 use super::wire::{Count, Dead, LeaverLine, Limit, Link, List, Worker, limits, word};
+use crate::levers;
 use crate::objects::{Named, named};
 use crate::{Cluster, ConsoleState};
 
@@ -22,6 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<ConsoleState> {
         .routes(routes!(retry))
         .routes(routes!(leavers))
         .routes(routes!(workers))
+        .routes(routes!(end_worker))
         .routes(routes!(dead_letters))
         .routes(routes!(replay))
         .routes(routes!(drop_letters))
@@ -117,6 +120,14 @@ async fn leavers(
 async fn workers(State(state): State<ConsoleState>) -> Result<Json<List<Worker>>, ApiError> {
     let beats = cluster(&state)?.coordination.workers().await?;
     Ok(Json(List { items: beats.into_iter().map(Worker::from).collect(), next: None }))
+}
+
+/// Asks a worker to finish what it holds and to end; whatever keeps it running starts it anew.
+#[utoipa::path(post, path = "/workers/{name}/drain", tag = "cluster", params(("name" = String, Path,)),
+    responses((status = 202), (status = 409, body = Problem), (status = 503, body = Problem)))]
+async fn end_worker(State(state): State<ConsoleState>, Path(name): Path<String>) -> Result<StatusCode, ApiError> {
+    levers::end_worker(&state, &name).await??;
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Messages that nobody could work on, oldest first.

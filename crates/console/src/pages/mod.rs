@@ -2,9 +2,11 @@
 //! the token of it.
 
 mod holds;
+mod mappings;
 mod objects;
 pub(crate) mod overview;
 mod parked;
+mod preview;
 pub(crate) mod providers;
 pub(crate) mod runs;
 mod sign_in;
@@ -76,16 +78,22 @@ pub(crate) fn routes() -> Router<ConsoleState> {
         .route("/objects", get(objects::search))
         .route("/objects/{id}", get(objects::show))
         .route("/objects/{id}/sync", post(objects::sync))
+        .route("/objects/{id}/offboard", post(objects::offboard))
+        .route("/objects/{id}/preview/{provider}", get(preview::show))
+        .route("/mappings", get(mappings::list))
+        .route("/mappings/edit", get(mappings::edit).post(mappings::act))
         .route("/parked", get(parked::list))
         .route("/parked/retry", post(parked::retry))
         .route("/leavers", get(parked::leavers))
         .route("/workers", get(workers::list))
+        .route("/workers/{worker}/drain", post(workers::drain))
         .route("/dead-letters", get(workers::dead_letters))
         .route("/dead-letters/{action}", post(workers::settle_dead_letters))
         .route("/sign-in", get(sign_in::form).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/style.css", get(style))
         .route("/live.js", get(script))
+        .route("/icon.svg", get(icon))
         .merge(live::routes())
 }
 
@@ -99,6 +107,10 @@ async fn style() -> Response {
 
 async fn script() -> Response {
     asset("text/javascript; charset=utf-8", include_str!("../../assets/live.js"))
+}
+
+async fn icon() -> Response {
+    asset("image/svg+xml", include_str!("../../assets/icon.svg"))
 }
 
 fn asset(kind: &'static str, text: &'static str) -> Response {

@@ -5,13 +5,14 @@ use axum::extract::{Path, Query, State};
 use axum::response::Redirect;
 use scimfleet_core::task::Job;
 use scimfleet_core::{ProviderName, ResourceId, ResourceKind};
-use scimfleet_store::{LinkRow, LogRow, ResourceRow};
+use scimfleet_store::{LinkRow, LogRow, ProviderRow, ResourceRow};
 use serde::Deserialize;
 
 use super::{Frame, Page, provider, render};
 use crate::ConsoleState;
-use crate::access::{Act, Viewer};
+use crate::access::{Act, Nothing, Viewer};
 use crate::error::PageError;
+use crate::levers;
 use crate::objects::find;
 
 /// Objects found, on one page.
@@ -52,6 +53,8 @@ pub(super) async fn search(State(state): State<ConsoleState>, viewer: Viewer, Qu
 
 struct At {
     provider: String,
+    /// What the scope says, if somebody can.
+    scope: String,
     link: LinkRow,
     held_by: Option<String>,
     log: Vec<LogRow>,
@@ -83,6 +86,7 @@ pub(super) async fn show(State(state): State<ConsoleState>, viewer: Viewer, Path
             continue;
         };
         links.push(At {
+            scope: scope(&state, &row, &object).await,
             provider: name,
             held_by: store.held_by(row.id, &object.id).await?,
             log: store.log_of(&object.id, Some(row.id), LOG_SHOWN).await?,
@@ -107,10 +111,35 @@ pub(super) async fn show(State(state): State<ConsoleState>, viewer: Viewer, Path
     render(&ObjectPage { frame: viewer.frame(&state, None), document, object, groups, members, links, nowhere })
 }
 
-async fn object(state: &ConsoleState, id: &str) -> Result<ResourceRow, PageError> {
+pub(super) async fn object(state: &ConsoleState, id: &str) -> Result<ResourceRow, PageError> {
     let missing = || PageError::Missing("object");
     let id = ResourceId::parse(id).map_err(|_| missing())?;
     state.store.resources(std::slice::from_ref(&id)).await?.into_iter().next().ok_or_else(missing)
+}
+
+/// What a provider's scope says of an object; why nobody can say.
+async fn scope(state: &ConsoleState, row: &ProviderRow, object: &ResourceRow) -> String {
+    match &state.insight {
+        Some(insight) => insight.scope(row, object).await.map_or_else(|error| error.to_string(), str::to_owned),
+        None => String::new(),
+    }
+}
+
+/// Takes every access of a user away now.
+pub(super) async fn offboard(
+    State(state): State<ConsoleState>,
+    Path(id): Path<String>,
+    act: Act<Nothing>,
+) -> Result<Redirect, PageError> {
+    let user = object(&state, &id).await?;
+    let words = match levers::offboard(&state, &user, &act.viewer.name).await {
+        Ok(Ok(())) => {
+            format!("{} is inactive, and every provider is told. What each answers stands below.", user.name())
+        }
+        Ok(Err(refusal)) => refusal.to_string(),
+        Err(error) => error.to_string(),
+    };
+    Ok(act.viewer.done(&state, words, &format!("/objects/{}", percent(&user.id))).await)
 }
 
 #[derive(Deserialize)]

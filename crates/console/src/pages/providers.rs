@@ -13,6 +13,7 @@ use crate::ConsoleState;
 use crate::access::{Act, Nothing, Viewer};
 use crate::error::PageError;
 use crate::history::Chart;
+use crate::insight::Probe;
 use crate::levers::{self, Lever};
 use crate::overview::Line;
 use crate::settings::{Setting, profile, settings};
@@ -116,7 +117,22 @@ async fn parts(state: &ConsoleState, row: &ProviderRow) -> Result<String, PageEr
     Ok(ProviderLive { line, since: When(row.state_since_ms), chart, groups, runs }.render()?)
 }
 
-/// Pauses, resumes, disables, or opens a run.
+/// An examination in one sentence each.
+fn probe_words(name: &str, probe: &Probe) -> String {
+    let mut words = format!("{name} answers.");
+    for [check, result, text] in &probe.findings {
+        words.push_str(&format!(" {check}: {result}{}{text}.", if text.is_empty() { "" } else { ", " }));
+    }
+    for note in &probe.notes {
+        words.push_str(&format!(" Announced: {note}."));
+    }
+    for (key, value) in &probe.recommended {
+        words.push_str(&format!(" Put {key} = {value} into its [override]."));
+    }
+    words
+}
+
+/// Pauses, resumes, disables, examines, or opens a run.
 pub(super) async fn act(
     State(state): State<ConsoleState>,
     Path((name, action)): Path<(String, String)>,
@@ -130,6 +146,12 @@ pub(super) async fn act(
             Err(refusal) => (refusal.to_string(), format!("/providers/{name}")),
         };
         return Ok(act.viewer.done(&state, words, &next).await);
+    }
+    if action == "probe" {
+        let insight = state.insight.as_deref().ok_or(PageError::Missing("examiner"))?;
+        let words =
+            insight.probe(&row).await.map_or_else(|error| error.to_string(), |probe| probe_words(&name, &probe));
+        return Ok(act.viewer.done(&state, words, &format!("/providers/{name}")).await);
     }
     let lever: Lever = action.parse().map_err(|_| PageError::Missing("action"))?;
     let words = match levers::pull(&state, &row, lever, by).await? {

@@ -8,8 +8,9 @@ use serde::Deserialize;
 
 use super::{Frame, Page, ROWS, cut, render};
 use crate::ConsoleState;
-use crate::access::{Act, Viewer};
+use crate::access::{Act, Nothing, Viewer};
 use crate::error::PageError;
+use crate::levers;
 use crate::objects::cut_words;
 use crate::overview::in_time;
 use crate::times::counted;
@@ -39,6 +40,20 @@ pub(super) async fn list(State(state): State<ConsoleState>, viewer: Viewer) -> P
     };
     let more = cut(&mut workers, ROWS);
     render(&WorkersPage { frame, workers, more, trouble })
+}
+
+/// Asks a worker to finish what it holds and to end.
+pub(super) async fn drain(
+    State(state): State<ConsoleState>,
+    Path(worker): Path<String>,
+    act: Act<Nothing>,
+) -> Result<Redirect, PageError> {
+    let words = match levers::end_worker(&state, &worker).await {
+        Ok(Ok(())) => format!("{worker} finishes what it holds and ends; whatever keeps it running starts it anew."),
+        Ok(Err(refusal)) => refusal.to_string(),
+        Err(error) => error.to_string(),
+    };
+    Ok(act.viewer.done(&state, words, "/workers").await)
 }
 
 struct Dead {

@@ -3,17 +3,21 @@
 mod access;
 mod api;
 mod live;
+mod mappings;
 mod pages;
+mod settings;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
-use scimfleet_core::provider::ProviderSettings;
+use scimfleet_core::preview::{Contribution, Impact, Preview};
+use scimfleet_core::provider::{MappingText, ProviderSettings};
 use scimfleet_core::state::RunState;
 use scimfleet_core::task::{Cause, Lane};
 use scimfleet_core::{ProviderId, ProviderName, ResourceId, ResourceKind, RunId, TaskId};
 use scimfleet_queue::MemoryQueue;
 use scimfleet_store::{
-    HoldItem, IncomingResource, NewTask, Opening, RunKind, StoreOptions, TokenScope, Verdict, Wanted,
+    HoldItem, IncomingResource, NewTask, Opening, ProviderRow, ResourceRow, RunKind, StoreOptions, TokenScope, Verdict,
+    Wanted,
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -45,8 +49,76 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
+    fn tag(&self) -> String {
+        self.headers[header::ETAG].to_str().unwrap().to_owned()
+    }
+
     fn location(&self) -> &str {
         self.headers.get(header::LOCATION).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+}
+
+/// Stands in for the other roles: what it says shows which question reached it.
+struct Answers;
+
+#[async_trait::async_trait]
+impl Insight for Answers {
+    async fn scope(&self, _: &ProviderRow, object: &ResourceRow) -> Result<&'static str, InsightError> {
+        Ok(if object.active { "in scope" } else { "out of scope" })
+    }
+
+    async fn preview(
+        &self,
+        provider: &ProviderRow,
+        object: &ResourceRow,
+        draft: Option<&MappingText>,
+    ) -> Result<Preview, InsightError> {
+        let mapping = draft.map_or("10-user-default", |draft| draft.name.as_str()).to_owned();
+        let payload = serde_json::json!({ "title": draft.map(|draft| &draft.expression), "password": SECRET });
+        let Value::Object(merged) = payload.clone() else { panic!("an object") };
+        Ok(Preview {
+            mappings: vec![Contribution { mapping, payload, remark: None }],
+            merged: Some(merged),
+            invalid: None,
+            warnings: Value::Null,
+            operation: format!("create {} at {}", object.name(), provider.settings.name),
+            changes: Vec::new(),
+            requests: Vec::new(),
+        })
+    }
+
+    async fn check(&self, mapping: &MappingText) -> Result<(), InsightError> {
+        match mapping.expression.split_once('?') {
+            Some((before, _)) => Err(InsightError::Wrong(format!("line 1\n{before}?\n{}^", " ".repeat(before.len())))),
+            None => Ok(()),
+        }
+    }
+
+    async fn check_scope(&self, expression: &str) -> Result<(), InsightError> {
+        if expression.contains('?') { Err(InsightError::Wrong("scope.users: line 1".to_owned())) } else { Ok(()) }
+    }
+
+    async fn impact(&self, provider: &ProviderRow, _: &MappingText) -> Result<Impact, InsightError> {
+        match provider.settings.name.as_str() {
+            "dead" => Err(InsightError::Failed("it has no token".to_owned())),
+            _ => Ok(Impact { looked_at: 3, whole: true, changed: 2, invalid: 1 }),
+        }
+    }
+
+    async fn movers(&self, provider: &ProviderRow) -> Result<(u64, u64), InsightError> {
+        Ok((0, if provider.settings.scope.users.is_some() { 7 } else { 0 }))
+    }
+
+    async fn probe(&self, provider: &ProviderRow) -> Result<Probe, InsightError> {
+        if provider.settings.name.as_str() == "dead" {
+            return Err(InsightError::Failed("`dead` does not answer".to_owned()));
+        }
+        let findings = vec![["list users".to_owned(), "ok".to_owned(), "1 a page".to_owned()]];
+        Ok(Probe { findings, ..Probe::default() })
+    }
+
+    async fn offboard(&self, user: &ResourceRow) -> Result<(), InsightError> {
+        if user.active { Err(InsightError::Failed("still active".to_owned())) } else { Ok(()) }
     }
 }
 
@@ -60,6 +132,7 @@ async fn console() -> Console {
     let queue = Arc::new(MemoryQueue::new("scimfleet").unwrap());
     let coordination = Arc::new(scimfleet_coordination::MemoryCoordination::new());
     let state = ConsoleState::new(store.clone(), Some(SecretString::from(ADMIN))).with_cluster(queue, coordination);
+    let state = state.with_insight(Arc::new(Answers));
     Console { router: router(state.clone()), state, store, _folder: folder }
 }
 
@@ -77,11 +150,19 @@ impl Console {
 
     /// The API, with the admin token.
     async fn api(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
-        let request = Request::builder()
+        self.api_if(method, path, body, None).await
+    }
+
+    /// The same on the condition that nothing moved since.
+    async fn api_if(&self, method: &str, path: &str, body: Option<Value>, tag: Option<&str>) -> Answer {
+        let mut request = Request::builder()
             .method(method)
             .uri(format!("/api/v1{path}"))
             .header(header::AUTHORIZATION, format!("Bearer {ADMIN}"))
             .header(header::CONTENT_TYPE, "application/json");
+        if let Some(tag) = tag {
+            request = request.header(header::IF_MATCH, tag);
+        }
         let body = body.map(|body| Body::from(body.to_string())).unwrap_or_default();
         self.send(request.body(body).unwrap()).await
     }

@@ -232,6 +232,15 @@ impl Coordination for RedisCoordination {
         self.living(&script).await.map(|_| ())
     }
 
+    async fn ask_to_end(&self, worker: &str, ttl: Duration) -> Result<(), CoordinationError> {
+        let ms = ttl.as_millis().max(1).to_string();
+        self.command(cmd("SET").arg(self.key(&format!("end:{worker}"))).arg(1).arg("PX").arg(ms)).await
+    }
+
+    async fn is_asked_to_end(&self, worker: &str) -> Result<bool, CoordinationError> {
+        self.command(cmd("EXISTS").arg(self.key(&format!("end:{worker}")))).await
+    }
+
     async fn workers(&self) -> Result<Vec<Heartbeat>, CoordinationError> {
         self.living(&self.workers_invocation()).await
     }

@@ -140,6 +140,13 @@ pub(crate) async fn workers_are_listed_until_they_fall_silent(bench: Bench) {
     .await;
 }
 
+pub(crate) async fn a_worker_is_asked_to_end(bench: Bench) {
+    assert!(!bench.one.is_asked_to_end("w-1").await.unwrap());
+    bench.other.ask_to_end("w-1", HOUR).await.unwrap();
+    assert!(bench.one.is_asked_to_end("w-1").await.unwrap());
+    assert!(!bench.one.is_asked_to_end("w-2").await.unwrap());
+}
+
 pub(crate) async fn the_epoch_never_goes_back(bench: Bench) {
     assert_eq!(bench.one.epoch("db").await.unwrap(), None);
     for (raised, held) in [(5, 5), (3, 5), (12, 12)] {

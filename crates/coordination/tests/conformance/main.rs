@@ -41,6 +41,7 @@ conformance!(
     a_gate_opens_by_itself,
     a_limit_is_shared_and_used,
     workers_are_listed_until_they_fall_silent,
+    a_worker_is_asked_to_end,
     the_epoch_never_goes_back,
     it_is_healthy,
 );
