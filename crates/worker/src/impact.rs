@@ -3,7 +3,7 @@
 use scimfleet_core::preview::Impact;
 use scimfleet_core::{ResourceId, ResourceKind};
 use scimfleet_expression::Evaluator;
-use scimfleet_store::{Store, Wanted};
+use scimfleet_store::{ResourceRow, Store, Wanted};
 
 use crate::desire::{Desire, desires};
 use crate::preview::PreviewError;
@@ -34,8 +34,9 @@ pub async fn impact(
         let wanted = links.iter().filter(|link| link.kind == kind && link.wanted == Wanted::Yes);
         let ids: Vec<ResourceId> = wanted.map(|link| link.resource_id.clone()).collect();
         let rows = store.resources(&ids).await?;
-        let before = desires(store, evaluator, now, kind, &rows).await?;
-        let later = desires(store, evaluator, then, kind, &rows).await?;
+        let borrowed: Vec<&ResourceRow> = rows.iter().collect();
+        let before = desires(store, evaluator, now, kind, &borrowed).await?;
+        let later = desires(store, evaluator, then, kind, &borrowed).await?;
         for (before, later) in before.iter().zip(&later) {
             impact.looked_at += 1;
             impact.changed += u64::from(differs(before, later));
