@@ -1,7 +1,5 @@
 //! The page about targets names every profile and every switch, with its default.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and the place says why")]
-
 use scimfleet_core::profile::{Profile, curated};
 
 #[test]
