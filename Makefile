@@ -6,8 +6,8 @@ CARGO ?= cargo
 SERVICES := tests/services
 STEP := $(SERVICES)/step.sh
 WITH := $(SERVICES)/with-services.sh
-# What `make test` installs. chromium is one more, for tests of the dashboard in a browser.
-COMPONENTS ?= tools rabbitmq redis postgres ldap promtool interop
+# What `make test` installs.
+COMPONENTS ?= tools rabbitmq redis postgres ldap promtool interop chromium
 # More for cargo test, such as ARGS='-- joiner'.
 ARGS ?=
 # Pinned: a newer one may ask for a newer compiler. Unoptimised, it is built in a fraction of the time.
@@ -64,6 +64,11 @@ faults-planted: ## plant each of three defects and show that the fault suite tur
 .PHONY: demo
 demo: ## everything embedded, with sample data and a sample provider
 	$(CARGO) run --release --locked -- demo
+
+.PHONY: images
+images: ## the pictures in docs/images, made anew
+	$(CARGO) build --workspace --locked
+	SCIMFLEET_IMAGES=$(CURDIR)/docs/images $(CARGO) test --locked -p scimfleet-tests -- a_person_mends
 
 .PHONY: services
 services: ## a shell with RabbitMQ, PostgreSQL and Redis, ended when you leave it

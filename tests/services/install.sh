@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and the machine lacks. Debian 12 or later, Ubuntu 22.04 or later.
 #   tests/services/install.sh [--check] [COMPONENT…]
-# Components: tools rabbitmq redis postgres ldap promtool interop chromium; by default all but chromium.
+# Components: tools rabbitmq redis postgres ldap promtool interop chromium; by default all.
 # --check installs nothing and exits 1 when something is missing.
 # As root, or with sudo for apt alone; else it says what to install. No daemon is left running.
 set -euo pipefail
@@ -116,7 +116,7 @@ main() {
     esac
     shift
   done
-  [ ${#components[@]} -gt 0 ] || components=(tools rabbitmq redis postgres ldap promtool interop)
+  [ ${#components[@]} -gt 0 ] || components=(tools rabbitmq redis postgres ldap promtool interop chromium)
 
   mapfile -t missing < <(missing_of "${components[@]}")
   if [ -n "$check" ]; then

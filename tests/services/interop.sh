@@ -30,5 +30,6 @@ install "checks of deploy/" "$here/../deploy/check.sh"
 install scim-sim "$scripts/scim-sim.sh" unused
 install "authentik-client, the models of its API" "$scripts/authentik.sh"
 install "pika, an AMQP client" "$scripts/amqp.sh" unused
+install "playwright and axe" "$scripts/../browser/browser.sh"
 install "scimmy on express 4" "$scripts/scimmy.sh"
 install "scimmy on express 5" env EXPRESS=5.3.0 "$scripts/scimmy.sh"

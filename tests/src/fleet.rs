@@ -150,6 +150,7 @@ impl Fleet {
     /// One more variable for whatever is run.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.retain(|(known, _)| known != name);
         self.environment.push((name.to_owned(), value.into()));
         self
     }
@@ -174,6 +175,17 @@ impl Fleet {
             Ok(output) => Ran::of(&output),
             Err(error) => panic!("bash: {error}"),
         }
+    }
+
+    /// Runs a script of `tests/browser` with a browser at hand, and the binary as this fleet has it.
+    ///
+    /// # Panics
+    /// When it does not end with 0.
+    pub fn in_browser(&self, script: &str, arguments: &[&str]) -> String {
+        let mut command = Command::new("bash");
+        command.arg(crate::repository().join("tests/browser/browser.sh")).arg(script).args(arguments);
+        command.current_dir(self.folder.path()).envs(self.environment.iter().cloned()).env("SCIMFLEET_BIN", binary());
+        crate::process::succeeds(script, &mut command)
     }
 
     /// Starts a role in the background; it is killed when the value goes.

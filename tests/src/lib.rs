@@ -5,6 +5,7 @@ mod authentik;
 mod database;
 mod fleet;
 mod http;
+mod listener;
 mod loopback;
 mod process;
 
@@ -12,4 +13,5 @@ pub use authentik::Authentik;
 pub use database::Postgres;
 pub use fleet::{Fleet, Ran, Role, provider_table};
 pub use http::{Answer, Posted, Receiver, request};
-pub use process::{Interop, free_port, repository, run_python};
+pub use listener::Listener;
+pub use process::{Interop, free_port, pause, repository, run_python};

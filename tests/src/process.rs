@@ -104,7 +104,7 @@ pub(crate) fn until_it_listens(port: u16, who: &str) {
 }
 
 /// Between two looks at something outside this process, of which no signal comes.
-pub(crate) fn pause() {
+pub fn pause() {
     let (_sender, receiver) = std::sync::mpsc::channel::<()>();
     if receiver.recv_timeout(Duration::from_millis(20)).is_ok() {
         unreachable!("nobody sends");
@@ -117,14 +117,21 @@ pub(crate) fn pause() {
 /// When it does not end with 0.
 pub fn run_python(script: &str, arguments: &[&str]) -> String {
     let file = repository().join(script);
-    let output = Command::new("python3").arg("-B").arg(&file).args(arguments).output();
-    match output {
+    succeeds(script, Command::new("python3").arg("-B").arg(&file).args(arguments))
+}
+
+/// The standard output of a command; the output on failure is the panic's message.
+///
+/// # Panics
+/// When it does not end with 0.
+pub(crate) fn succeeds(script: &str, command: &mut Command) -> String {
+    match command.output() {
         Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
         Ok(output) => panic!(
-            "{script} {arguments:?} failed:\n{}{}",
+            "{script} failed:\n{}{}",
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         ),
-        Err(error) => panic!("python3: {error}"),
+        Err(error) => panic!("{script}: {error}"),
     }
 }

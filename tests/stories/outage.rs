@@ -81,12 +81,12 @@ async fn what_is_broken_shows_everywhere_and_clears_by_itself() {
     let (url, _) = store_url.rsplit_once('/').unwrap();
     let listener = Listener::new(free_port());
     let fleet = Fleet::embedded()
-        .with("SCIMFLEET_STORE_URL", &format!("{url}/{name}"))
+        .with("SCIMFLEET_STORE_URL", format!("{url}/{name}"))
         .with("SCIMFLEET_QUEUE_URL", &broker_url)
         .with("SCIMFLEET_QUEUE_PREFIX", &name)
         .with("SCIMFLEET_COORDINATION_URL", &redis_url)
-        .with("SCIMFLEET_SECRETS_KEY", &format!("{}=", "A".repeat(43)))
-        .with("SCIMFLEET_CONSOLE_LISTEN", &listener.address())
+        .with("SCIMFLEET_SECRETS_KEY", format!("{}=", "A".repeat(43)))
+        .with("SCIMFLEET_CONSOLE_LISTEN", listener.address())
         .with("SCIMFLEET_ADMIN_TOKEN", ADMIN);
     let base_url = sample.base_url().replace(&sample.address().to_string(), &target.address().to_string());
     let _ = fleet.apply(&provider_table("acme", &base_url, &sample.token(), "")).expect(0);
