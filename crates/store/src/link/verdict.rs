@@ -96,9 +96,9 @@ impl Store {
         let batch = self.dialect().batch(3, &columns);
         let parked = "'parked', 'invalid', b.words";
         let sql = statement(format!(
-            "INSERT INTO links (provider_id, resource_id, kind, wanted, state, park_reason, last_error, \
+            "INSERT INTO links (provider_id, resource_id, kind, wanted, leaving, state, park_reason, last_error, \
              synced_generation, dirty, marked, marked_at, attempts, due_at, lease_until, fencing, created_at, updated_at) \
-             SELECT $1, b.resource_id, b.kind, 'out_of_scope', {parked}, 0, 0, 1, $2, 0, 0, 0, 0, $2, $2 FROM {batch} \
+             SELECT $1, b.resource_id, b.kind, 'out_of_scope', 0, {parked}, 0, 0, 1, $2, 0, 0, 0, 0, $2, $2 FROM {batch} \
              WHERE true ON CONFLICT (provider_id, resource_id) DO UPDATE SET state = 'parked', park_reason = 'invalid', \
              last_error = excluded.last_error, dirty = 0, queued_at = NULL, updated_at = $2 \
              WHERE links.state <> 'gone' AND NOT EXISTS \
