@@ -29,6 +29,7 @@ const PROMISED: &[(&str, &[&str])] = &[
     ("scimfleet_held_objects", &["provider"]),
     ("scimfleet_provider_state_seconds", &["provider"]),
     ("scimfleet_scheduler_leads", &[]),
+    ("scimfleet_service_up", &["service"]),
 ];
 
 /// Each metric with the labels of its series; a histogram's are one.
@@ -63,14 +64,16 @@ async fn every_promised_metric_is_there_with_its_labels_behind_a_token() {
     sample.script(Matcher::on("POST", "/Users").nth(1), Fault::Throttled("0".to_owned()));
     let _serve = fleet.start(&["serve"]);
     fleet.until(&["status", "--output", "json"], |_| request(port, "GET", "/healthz", &[], "").status == 200);
+    let scrape = || request(port, "GET", "/metrics", &[("Authorization", &reader)], "").body;
     let _ = fleet.import(ANNA, &[]).expect(0);
+    // As a change, before a run can take it along.
+    fleet.until(&["status", "--output", "json"], |_| scrape().contains("scimfleet_change_latency_seconds"));
     let _ = fleet.sync("acme", &[]);
 
     let expected: BTreeMap<String, BTreeSet<String>> = PROMISED
         .iter()
         .map(|(name, labels)| ((*name).to_owned(), labels.iter().map(|label| (*label).to_owned()).collect()))
         .collect();
-    let scrape = || request(port, "GET", "/metrics", &[("Authorization", &reader)], "").body;
     // Some are measured every 30 s only.
     fleet.until(&["status", "--output", "json"], |_| scraped(&scrape()).len() >= expected.len());
     assert_eq!(scraped(&scrape()), expected);

@@ -87,7 +87,8 @@ proptest! {
             prop_assert!(written.iter().all(|operation| operation["op"].is_string()));
         }
         let body = lists::with_others(&desired, &shown, &shown, &profile);
-        prop_assert!(desired.keys().all(|name| body.contains_key(name) || desired[name] == json!([])));
+        let unassigned = |value: &Value| value.is_null() || *value == json!([]);
+        prop_assert!(desired.iter().all(|(name, value)| body.contains_key(name) || unassigned(value)));
     }
 
     #[test]

@@ -110,7 +110,7 @@ mod tests {
         let mut settings = ProviderSettings::new(ProviderName::parse("acme").unwrap(), "https://acme.example/v2");
         settings.in_flight = 3;
         settings.scope.members_of = vec!["Staff".to_owned()];
-        settings.profile_override.insert("bulk".to_owned(), json!(false));
+        settings.profile_override.insert("groups".to_owned(), json!(false));
         let read = read(serde_json::to_value(&settings).unwrap()).unwrap();
         assert_eq!(read.settings, settings);
         assert!(read.secret.is_none());

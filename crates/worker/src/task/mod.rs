@@ -5,6 +5,7 @@ mod attempt;
 mod bulk;
 mod create;
 mod guard;
+mod invalid;
 mod learned;
 pub(crate) mod lookup;
 mod members;
@@ -24,9 +25,9 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use scimfleet_core::outcome::{InvalidData, Outcome};
+use scimfleet_core::outcome::Outcome;
 use scimfleet_core::plan::{Leaving, Plan, leaver_action, plan_away, plan_wanted};
-use scimfleet_core::provider::{Drift, OnInvalid};
+use scimfleet_core::provider::Drift;
 use scimfleet_core::retry::Class;
 use scimfleet_core::state::{ProviderState, RunState};
 use scimfleet_core::task::{Cause, Lane, Task};
@@ -317,42 +318,6 @@ impl Session<'_> {
         };
         let action = leaver_action(kind, leaving, standing.ownership, settings.leavers, settings.delete_adopted);
         Some(plan_away(kind, action, standing, &self.provider.profile))
-    }
-
-    /// With `on_invalid = "stop"` one invalid object ends the run (R18).
-    fn first_invalid(&self, attempts: &[Attempt]) -> Option<(String, InvalidData)> {
-        if !self.stops_on_invalid() {
-            return None;
-        }
-        attempts.iter().find_map(|attempt| match &attempt.outcome {
-            Some(Outcome::Invalid(data)) => {
-                let name =
-                    attempt.resource.as_ref().map_or_else(|| attempt.id().to_string(), |row| row.name().to_owned());
-                Some((name, data.clone()))
-            }
-            _ => None,
-        })
-    }
-
-    pub(crate) fn stops_on_invalid(&self) -> bool {
-        self.task.run.is_some()
-            && self.task.lane == Lane::Sync
-            && self.provider.row.settings.on_invalid == OnInvalid::Stop
-    }
-
-    async fn stop_run(&self, (object, data): (String, InvalidData)) -> Result<(), StoreError> {
-        let Some(run) = self.task.run else { return Ok(()) };
-        let violations = data.violations.iter().filter_map(|violation| serde_json::to_value(violation).ok()).collect();
-        let error = RunError {
-            code: "invalid".to_owned(),
-            message: format!("{} `{object}`: {}", self.task.kind, data.message),
-            object: Some(object),
-            mapping: data.mapping,
-            violations,
-        };
-        tracing::error!(provider = %self.provider.row.name(), object = error.object, message = error.message, "the run was stopped by invalid data");
-        self.worker.store.end_run(run, RunState::Stopped, Some(&error)).await?;
-        Ok(())
     }
 
     /// Records the intents, then performs many objects at once, renewing the leases meanwhile.

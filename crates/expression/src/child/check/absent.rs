@@ -176,12 +176,6 @@ impl Absent {
                     "database queries cannot be had; use `user.groups`, `ak_is_group_member` or a comprehension";
                 self.found.push((attribute.attr.start(), format!("`.{}`: {message}", attribute.attr)));
             }
-            Expr::Attribute(attribute) if attribute.attr.as_str() == "all" => {
-                if matches!(&*attribute.value, Expr::Attribute(inner) if inner.attr.as_str() == "groups") {
-                    let message = "`groups` is a list already: leave `.all()` out, or use `ak_groups.all()`";
-                    self.found.push((attribute.attr.start(), message.to_owned()));
-                }
-            }
             Expr::BinOp(operation) if operation.op == Operator::Mod && operation.left.is_string_literal_expr() => {
                 let message = "formatting with `%` cannot be had; use an f-string or `.format()`";
                 self.found.push((operation.start(), message.to_owned()));
