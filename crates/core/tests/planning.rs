@@ -88,7 +88,9 @@ proptest! {
         }
         let body = lists::with_others(&desired, &shown, &shown, &profile);
         let unassigned = |value: &Value| value.is_null() || *value == json!([]);
-        prop_assert!(desired.iter().all(|(name, value)| body.contains_key(name) || unassigned(value)));
+        // The id is the provider's.
+        let kept = |name: &str, value: &Value| name == "id" || body.contains_key(name) || unassigned(value);
+        prop_assert!(desired.iter().all(|(name, value)| kept(name, value)));
     }
 
     #[test]

@@ -55,9 +55,10 @@ pub fn with_others(document: &Document, sent: &Document, shown: &Document, profi
     let mut body = document.clone();
     let paths: Vec<String> = lists_in(document).chain(lists_in(sent)).map(|(path, _)| path).collect();
     for path in paths {
-        let Some(there) = at(shown, &path).and_then(Value::as_array).filter(|_| is_shared(&path, profile)) else {
-            continue;
-        };
+        // A provider that shows a list where we send something else does not change what we send.
+        let is_list = at(document, &path).is_none_or(Value::is_array);
+        let there = at(shown, &path).and_then(Value::as_array);
+        let Some(there) = there.filter(|_| is_list && is_shared(&path, profile)) else { continue };
         let items = |document| at(document, &path).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let merged = merged(items(sent), items(document), there);
         put(&mut body, &path, merged);
