@@ -182,7 +182,7 @@ async fn refuse(server: &Server, store: &Store, config: &SourceConfig) {
                 ..config.clone()
             },
         ),
-        ("size limit", with(config, |ldap| ldap.page_size = 500)),
+        ("administrative limit", with(config, |ldap| ldap.page_size = 500)),
         ("is the base right", with(config, |ldap| ldap.users.base = format!("ou=nobody,{BASE}"))),
         ("no such attribute", with(config, |ldap| ldap.users.key = "noSuchAttribute".to_owned())),
     ];
