@@ -14,7 +14,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BIN = os.environ["SCIMFLEET_BIN"]
 PREFIX = os.environ["SCIMFLEET_QUEUE_PREFIX"]
 CORE = "urn:ietf:params:scim:schemas:core:2.0"
-WITHIN_SECONDS = 60
+# Far longer than any step takes: it only turns a hang into a failure.
+WITHIN_SECONDS = 180
 children = []
 
 
@@ -56,7 +57,7 @@ class Scim:
         request.add_header("Authorization", f"Bearer {self.token}")
         request.add_header("Content-Type", "application/scim+json")
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 text = answer.read()
                 return json.loads(text) if text.strip() else None
         except urllib.error.HTTPError as error:
