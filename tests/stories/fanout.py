@@ -61,6 +61,9 @@ class Scim:
                 text = answer.read()
                 return json.loads(text) if text.strip() else None
         except urllib.error.HTTPError as error:
+            # Deleted between the search and the look: that is what the story waits for.
+            if method == "GET" and error.code == 404:
+                return None
             raise SystemExit(f"story: FAILED: {method} {self.base}{path}: {error.code} {error.read().decode()}")
 
     def find(self, endpoint, attribute, value):
