@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use scimfleet_core::scim::Document;
+use scimfleet_core::drift::shown_members;
 use scimfleet_core::{RemoteId, ResourceId, ResourceKind};
 use scimfleet_scim_client::{ListPosition, Lister, Listing, Projection, RequestContext, ScimError};
 use scimfleet_store::{LinkedAccount, Relink, ShownMember, Store, StoreError};
@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::provider::Provider;
+use crate::task::lookup::account_of;
 
 /// Links that are judged at once.
 const LINKS_AT_ONCE: i64 = 500;
@@ -112,8 +113,8 @@ async fn list(provider: &Provider, kind: ResourceKind) -> Result<Shown, Reconcil
     let mut shown = Shown::new();
     while let Some(page) = lister.next_page(Projection::Except("members"), &RequestContext::default()).await? {
         for document in page.resources {
-            if let Some(id) = document.get("id").and_then(Value::as_str).and_then(|id| RemoteId::parse(id).ok()) {
-                shown.insert(id, document.get("active").and_then(Value::as_bool));
+            if let Some(account) = account_of(kind, &document) {
+                shown.insert(account.remote_id, document.get("active").and_then(Value::as_bool));
             }
         }
     }
@@ -136,9 +137,10 @@ async fn relink_members(
     let nested: HashMap<&RemoteId, &ResourceId> = group_accounts.collect();
     for (group, account) in groups {
         let fetched = provider.client.get(ResourceKind::Group, account, &RequestContext::default()).await?;
-        let Some(members) = fetched.document.as_ref().and_then(members_of) else { continue };
+        let Some(members) = fetched.document.as_ref().and_then(shown_members) else { continue };
         let shown: Vec<ShownMember> = members
             .into_iter()
+            .filter_map(|member| RemoteId::parse(member).ok())
             .filter_map(|member| {
                 let owner = owners.get(&member).or_else(|| nested.get(&member).copied())?;
                 Some(ShownMember { group_id: group.clone(), member_id: owner.clone(), remote_id: member })
@@ -147,11 +149,4 @@ async fn relink_members(
         store.relink_members(provider.row.id, std::slice::from_ref(group), &shown).await?;
     }
     Ok(())
-}
-
-/// The accounts in `members`; `None` where the provider does not return the attribute.
-fn members_of(group: &Document) -> Option<Vec<RemoteId>> {
-    let members = group.get("members")?.as_array()?;
-    let value = |member: &Value| RemoteId::parse(member.get("value")?.as_str()?).ok();
-    Some(members.iter().filter_map(value).collect())
 }
