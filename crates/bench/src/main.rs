@@ -23,6 +23,10 @@ use clap::{Parser, Subcommand};
 use crate::figure::BenchError;
 use crate::suite::Suite;
 
+/// The same as the product's, or the ceiling would be too low.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Measures Scimfleet against the sample provider on loopback.
 #[derive(Parser)]
 #[command(name = "scimfleet-bench", version)]

@@ -264,7 +264,7 @@ impl Default for Config {
 }
 
 fn worker(layers: &Layers) -> WorkerConfig {
-    let tasks_in_flight = layers.count("worker", "tasks_in_flight", 4, 1..=256);
+    let tasks_in_flight = layers.count("worker", "tasks_in_flight", 8, 1..=256);
     // One task alone cannot be kept back: with a single one nothing is reserved unless asked for.
     let reserved = 1.min(tasks_in_flight - 1);
     WorkerConfig {

@@ -5,22 +5,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::{Any, AnyPool, SqlStr, Transaction};
 use uuid::Uuid;
 
 use crate::clock::{Clock, wall_ms};
 use crate::error::StoreError;
 use crate::seal::Sealer;
 use crate::signal::Signals;
-use crate::sql::Dialect;
+use crate::sql::{Dialect, statement};
 
 /// A statement that waits longer than this for a connection counts as database trouble.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What the connection that writes, and each that reads, may keep of the file. The writer comes back to pages
+/// that it wrote; readers find theirs in the operating system's cache, of which there is one for all.
+const SQLITE_WRITER_CACHE_KIB: u32 = 16 * 1024;
+const SQLITE_READER_CACHE_KIB: u32 = 4 * 1024;
+
 /// WAL lets readers go on beside the one writer; FULL makes an intent durable before the request that
 /// it announces; the busy timeout covers other processes on the same file.
-const SQLITE_PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; \
-     PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384";
+fn sqlite_pragmas(cache_kib: u32) -> SqlStr {
+    statement(format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; \
+         PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{cache_kib}"
+    ))
+}
 
 /// How to open the database.
 #[derive(Debug, Clone)]
@@ -76,8 +85,8 @@ impl Store {
             Dialect::Sqlite => {
                 let url = sqlite_url(&options.url);
                 // The writer comes first: it creates the file and switches it to WAL.
-                let write = pool(&url, 1, Some(SQLITE_PRAGMAS)).await?;
-                (pool(&url, options.connections, Some(SQLITE_PRAGMAS)).await?, write)
+                let write = pool(&url, 1, Some(sqlite_pragmas(SQLITE_WRITER_CACHE_KIB))).await?;
+                (pool(&url, options.connections, Some(sqlite_pragmas(SQLITE_READER_CACHE_KIB))).await?, write)
             }
         };
         let signals = Signals::start(dialect, &options.url, &read);
@@ -185,13 +194,14 @@ fn sqlite_url(url: &str) -> String {
     if url.contains('?') { url.to_owned() } else { format!("{url}?mode=rwc") }
 }
 
-async fn pool(url: &str, connections: u32, on_connect: Option<&'static str>) -> Result<AnyPool, StoreError> {
+async fn pool(url: &str, connections: u32, on_connect: Option<SqlStr>) -> Result<AnyPool, StoreError> {
     // The driver's message may hold the URL with its password; only the kind of mistake is passed on.
     let options = AnyConnectOptions::from_str(url).map_err(|_| StoreError::Url("cannot be read".to_owned()))?;
     let pool = AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .after_connect(move |connection, _| {
+            let on_connect = on_connect.clone();
             Box::pin(async move {
                 if let Some(sql) = on_connect {
                     sqlx::raw_sql(sql).execute(connection).await?;

@@ -1,6 +1,7 @@
 //! What a listing of a provider showed: which accounts are ours, and which are candidates for adoption
 //! (R15, R16).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use scimfleet_core::{ProviderId, RemoteId, ResourceId, ResourceKind, RunId};
@@ -10,7 +11,7 @@ use sqlx::Row;
 use crate::connect::Store;
 use crate::drift::Linked;
 use crate::error::StoreError;
-use crate::sql::{Column, json, statement, word};
+use crate::sql::{Column, json, parsed, statement, unpack, word};
 
 /// One account on a page of a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,6 +41,15 @@ struct Wish<'a> {
     name_key: &'a str,
 }
 
+/// A link as a listing meets it: account, object, version, digests of what was shown and of the drift in it.
+type Packed<'a> = (Cow<'a, str>, Cow<'a, str>, Option<String>, Option<String>, Option<String>);
+
+fn linked(text: &str) -> Result<(RemoteId, Linked), StoreError> {
+    let (remote_id, resource_id, version, shown, drift): Packed<'_> = unpack(text, "links")?;
+    let linked = Linked { resource_id: parsed(&resource_id, "links")?, version, shown, drift };
+    Ok((parsed(&remote_id, "links")?, linked))
+}
+
 const SEEN: [Column; 3] = [Column::Text("remote_id"), Column::Text("external_id"), Column::Text("name_key")];
 
 impl Store {
@@ -53,9 +63,9 @@ impl Store {
         page: &[Seen],
     ) -> Result<HashMap<RemoteId, Linked>, StoreError> {
         let batch = self.dialect().batch(3, &SEEN);
+        let packed = self.dialect().packed("l.remote_id, l.resource_id, l.version, l.shown_digest, l.drift_digest");
         let sql = statement(format!(
-            "SELECT l.remote_id AS remote_id, l.resource_id AS resource_id, l.version AS version, \
-             l.shown_digest AS shown_digest, l.drift_digest AS drift_digest FROM {batch} \
+            "SELECT {packed} AS link FROM {batch} \
              JOIN links l ON l.provider_id = $1 AND l.kind = $2 AND l.remote_id = b.remote_id"
         ));
         let rows = sqlx::query(sql)
@@ -64,18 +74,8 @@ impl Store {
             .bind(json(page))
             .fetch_all(self.read())
             .await?;
-        let linked: HashMap<RemoteId, Linked> = rows
-            .iter()
-            .map(|row| {
-                let linked = Linked {
-                    resource_id: word(row, "links", "resource_id")?,
-                    version: row.try_get("version")?,
-                    shown: row.try_get("shown_digest")?,
-                    drift: row.try_get("drift_digest")?,
-                };
-                Ok::<_, StoreError>((word(row, "links", "remote_id")?, linked))
-            })
-            .collect::<Result<_, _>>()?;
+        let linked: HashMap<RemoteId, Linked> =
+            rows.iter().map(|row| linked(row.try_get("link")?)).collect::<Result<_, _>>()?;
         let strangers: Vec<&Seen> = page.iter().filter(|seen| !linked.contains_key(&seen.remote_id)).collect();
         if !strangers.is_empty() {
             let sql = statement(format!(

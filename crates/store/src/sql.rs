@@ -27,7 +27,8 @@ impl Dialect {
         let list = columns.iter().map(|column| self.column(*column)).collect::<Vec<_>>().join(", ");
         match self {
             Self::Postgres => format!("jsonb_to_recordset(CAST(${n} AS jsonb)) AS b({list})"),
-            Self::Sqlite => format!("(SELECT {list} FROM json_each(${n})) AS b"),
+            // The binary form: the text of each row would be parsed again for each of its columns.
+            Self::Sqlite => format!("(SELECT {list} FROM jsonb_each(${n})) AS b"),
         }
     }
 

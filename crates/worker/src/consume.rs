@@ -35,6 +35,8 @@ const SYNC_SEATS_MAX: usize = 4;
 /// A task that takes longer than this waits for its provider, not for us: its place goes to others, so that
 /// a slow provider cannot hold all of them. How many tasks it has itself is bounded by its seats.
 const PLACE_HELD_MAX: Duration = Duration::from_secs(2);
+/// The same after tasks that took longer: a provider known for being slow gives its places back sooner.
+const PLACE_HELD_MIN: Duration = Duration::from_millis(50);
 
 /// Consumes until the drain begins, then finishes what is in hand.
 pub async fn run(worker: Worker) {
@@ -202,6 +204,7 @@ impl Subscription {
     }
 
     async fn consume(&self, mut consumer: Box<dyn Consumer>) {
+        let mut place_held = PLACE_HELD_MAX;
         loop {
             let delivery = tokio::select! {
                 delivery = consumer.next() => delivery,
@@ -214,7 +217,8 @@ impl Subscription {
             };
             let work = self.deliver(delivery);
             tokio::pin!(work);
-            let soon = tokio::time::timeout(PLACE_HELD_MAX, &mut work).await;
+            let soon = tokio::time::timeout(place_held, &mut work).await;
+            place_held = if soon.is_ok() { PLACE_HELD_MAX } else { (place_held / 4).max(PLACE_HELD_MIN) };
             drop(place);
             let held = match soon {
                 Ok(held) => held,

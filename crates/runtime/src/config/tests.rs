@@ -19,7 +19,7 @@ fn everything_has_a_default() {
     assert_eq!(config.coordination.url.expose(), "memory://");
     assert_eq!(config.console.listen.to_string(), "127.0.0.1:8686");
     assert_eq!(config.scheduler.full_sync_every.to_string(), "1h");
-    assert_eq!(config.worker, WorkerConfig { tasks_in_flight: 4, requests_in_flight: 64, leavers_reserved: 1 });
+    assert_eq!(config.worker, WorkerConfig { tasks_in_flight: 8, requests_in_flight: 64, leavers_reserved: 1 });
     assert_eq!(config.egress, EgressConfig { private: true, loopback: true, proxy: None });
     assert_eq!(config.secrets.key_file, Path::new("scimfleet.key"));
     assert!(config.secrets.key.is_none() && config.admin_token.is_none() && config.directory_token.is_none());
@@ -37,7 +37,7 @@ url = "postgres://db/fleet"
 [queue]
 url = "amqp://mq"
 [worker]
-tasks_in_flight = 8
+tasks_in_flight = 16
 [egress]
 private = true
 [metrics]
@@ -145,8 +145,8 @@ fn mistakes_in_the_environment_name_the_variable() {
         ),
         (
             "SCIMFLEET_WORKER_LEAVERS_RESERVED",
-            "4",
-            "environment: `SCIMFLEET_WORKER_LEAVERS_RESERVED`: `4` is out of range (a number from 0 to 3: fewer than `worker.tasks_in_flight`)",
+            "8",
+            "environment: `SCIMFLEET_WORKER_LEAVERS_RESERVED`: `8` is out of range (a number from 0 to 7: fewer than `worker.tasks_in_flight`)",
         ),
     ];
     for (name, value, message) in cases {

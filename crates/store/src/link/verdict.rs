@@ -199,6 +199,9 @@ const INACTIVE: &str =
 const MARKED: &str = "dirty = 1, marked = links.marked + 1, marked_at = $2, due_at = 0, attempts = 0, \
      queued_at = CASE WHEN links.dirty = 0 THEN NULL ELSE links.queued_at END";
 
+/// Inserted a statement ago, owed as it is: `$2` is the time.
+const JUST_MADE: &str = "links.created_at = $2 AND links.marked = 1 AND links.fencing = 0";
+
 async fn mark_deleted(tx: &mut AnyConnection, provider: ProviderId, now: i64) -> Result<(), StoreError> {
     let sql = statement(format!(
         "UPDATE links SET wanted = 'deleted', leaving = 1, state = 'leaving', park_reason = NULL, held_by = NULL, {MARKED} \
@@ -230,7 +233,7 @@ pub(crate) async fn apply(
          state = CASE WHEN links.wanted = b.wanted AND links.state <> 'parked' THEN links.state \
          WHEN b.wanted = 'yes' THEN 'pending' ELSE 'leaving' END, park_reason = NULL \
          FROM {batch} WHERE links.provider_id = $1 AND links.resource_id = b.resource_id \
-         AND (links.wanted <> b.wanted OR b.changed = 1 \
+         AND (links.wanted <> b.wanted OR (b.changed = 1 AND NOT ({JUST_MADE})) \
          OR (links.park_reason = 'invalid' AND links.last_error LIKE '{UNJUDGED}%')) \
          AND NOT (links.state = 'gone' AND b.wanted <> 'yes')"
     ));
