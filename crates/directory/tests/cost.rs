@@ -7,61 +7,14 @@
 #[path = "server/support.rs"]
 mod support;
 
-use std::sync::Mutex;
-
 use scimfleet_core::ResourceKind;
 use scimfleet_store::IncomingResource;
+use scimfleet_testkit::statements::{self, Cost};
 use serde_json::{Value, json};
 use support::{Kind, Server};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
 /// Far beyond the page of members and the limit below which a PATCH shows them.
 const LARGE: usize = 20_000;
-
-/// Statements, and rows that they returned or changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Cost {
-    statements: u64,
-    rows: u64,
-}
-
-static COST: Mutex<Cost> = Mutex::new(Cost { statements: 0, rows: 0 });
-
-struct Listener;
-
-#[derive(Default)]
-struct Rows(u64);
-
-impl Visit for Rows {
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        if matches!(field.name(), "rows_affected" | "rows_returned") {
-            self.0 += value;
-        }
-    }
-    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
-}
-
-impl Subscriber for Listener {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "sqlx::query"
-    }
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, event: &Event<'_>) {
-        let mut rows = Rows::default();
-        event.record(&mut rows);
-        let mut cost = COST.lock().unwrap();
-        cost.statements += 1;
-        cost.rows += rows.0;
-    }
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
 
 /// A group of some users, by import: its id, and the ids of two more users.
 async fn group(server: &Server, name: &str, size: usize) -> (String, [String; 2]) {
@@ -90,11 +43,11 @@ async fn group(server: &Server, name: &str, size: usize) -> (String, [String; 2]
 
 /// What one PATCH costs; its answer is asked for without members, as it comes by itself for a large group.
 async fn patch(server: &Server, group: &str, operation: Value) -> Cost {
-    *COST.lock().unwrap() = Cost::default();
+    statements::take();
     let path = format!("/Groups/{group}?excludedAttributes=members");
     let answer = server.patch(&path, json!([operation])).await;
     assert!(matches!(answer.status, 200 | 204), "{}", answer.body);
-    *COST.lock().unwrap()
+    statements::take()
 }
 
 async fn costs(server: &Server, group: &str, others: &[String; 2]) -> Vec<Cost> {
@@ -130,7 +83,7 @@ async fn on(kind: Kind) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_member_more_costs_the_same_in_a_large_group() {
-    tracing::subscriber::set_global_default(Listener).unwrap();
+    statements::listen();
     on(Kind::Sqlite).await;
     on(Kind::Postgres).await;
 }

@@ -30,6 +30,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('links', 'links_parked', '1000 200 40'),
     ('sent_memberships', 'sqlite_autoindex_sent_memberships_1', '500000 100000 500 1'),
     ('sent_memberships', 'sent_memberships_member', '500000 100000 5'),
+    ('owed_memberships', 'sqlite_autoindex_owed_memberships_1', '1000 500 5 1'),
     ('link_waits', 'sqlite_autoindex_link_waits_1', '1000 500 5 1'),
     ('link_waits', 'link_waits_needed', '1000 500 5'),
     ('remote_resources', 'sqlite_autoindex_remote_resources_1', '100000 20000 10000 1'),

@@ -108,6 +108,7 @@ CREATE TABLE links (
     last_run           TEXT,
     held_by            TEXT,
     approved_mark      BIGINT,
+    members_whole      BIGINT NOT NULL DEFAULT 1,
     created_at         BIGINT NOT NULL,
     updated_at         BIGINT NOT NULL,
     PRIMARY KEY (provider_id, resource_id)
@@ -134,7 +135,18 @@ CREATE TABLE sent_memberships (
 );
 CREATE INDEX sent_memberships_member ON sent_memberships (provider_id, member_id);
 
--- Who waits for whom at a provider (R24).
+-- Members of a group of which a provider may have been told something else than what is so: what a task
+-- compares, so that one member more costs the same in a group of any size (R1). Groups whose link says
+-- `members_whole` are compared as a whole. `marked` counts the reasons.
+CREATE TABLE owed_memberships (
+    provider_id TEXT NOT NULL,
+    group_id    TEXT NOT NULL,
+    member_id   TEXT NOT NULL,
+    marked      BIGINT NOT NULL,
+    PRIMARY KEY (provider_id, group_id, member_id)
+);
+
+-- Who waits for whom at a provider (R24), and which groups would hold a member that has no account.
 CREATE TABLE link_waits (
     provider_id TEXT NOT NULL,
     waiting_id  TEXT NOT NULL,

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::link::owed_members::owe;
 use crate::sql::{Column, json, statement, word};
 
 /// An account on a page of a listing that a link names.
@@ -136,8 +137,12 @@ impl Store {
             "DELETE FROM sent_memberships WHERE provider_id = $1 AND group_id = $2 \
              AND member_id IN (SELECT b.id FROM {texts})"
         ));
+        let mut tx = self.begin().await?;
         let query = sqlx::query(sql).bind(provider.to_string()).bind(group.as_str());
-        query.bind(json(members)).execute(&self.inner.write).await?;
+        query.bind(json(members)).execute(&mut *tx).await?;
+        let pairs: Vec<_> = members.iter().map(|member| (group.clone(), member.clone())).collect();
+        owe(&mut tx, self.dialect(), provider, &pairs).await?;
+        tx.commit().await?;
         Ok(())
     }
 }

@@ -177,7 +177,7 @@ impl Store {
     /// (R35).
     pub async fn drop_links(&self, id: ProviderId) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        for table in ["links", "sent_memberships", "link_waits", "remote_resources"] {
+        for table in ["links", "sent_memberships", "owed_memberships", "link_waits", "remote_resources"] {
             let sql = crate::sql::statement(format!("DELETE FROM {table} WHERE provider_id = $1"));
             sqlx::query(sql).bind(id.to_string()).execute(&mut *tx).await?;
         }
@@ -235,7 +235,16 @@ impl Store {
     /// Forgets a provider and everything known about its accounts, which stay where they are.
     pub async fn remove_provider(&self, id: ProviderId) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        for table in ["links", "sent_memberships", "link_waits", "remote_resources", "runs", "run_tasks", "holds"] {
+        for table in [
+            "links",
+            "sent_memberships",
+            "owed_memberships",
+            "link_waits",
+            "remote_resources",
+            "runs",
+            "run_tasks",
+            "holds",
+        ] {
             let sql = crate::sql::statement(format!("DELETE FROM {table} WHERE provider_id = $1"));
             sqlx::query(sql).bind(id.to_string()).execute(&mut *tx).await?;
         }
@@ -334,7 +343,7 @@ async fn touch_provider(tx: &mut AnyConnection, id: ProviderId, now: i64) -> Res
     let sql = "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $2, due_at = 0, attempts = 0, \
          queued_at = CASE WHEN dirty = 0 THEN NULL ELSE queued_at END, \
          state = CASE WHEN state <> 'parked' THEN state WHEN wanted = 'yes' THEN 'pending' ELSE 'leaving' END, \
-         park_reason = NULL WHERE provider_id = $1 AND held_by IS NULL AND (state <> 'gone' OR wanted = 'yes')";
+         members_whole = 1, park_reason = NULL WHERE provider_id = $1 AND held_by IS NULL AND (state <> 'gone' OR wanted = 'yes')";
     sqlx::query(sql).bind(id.to_string()).bind(now).execute(&mut *tx).await?;
     Ok(())
 }

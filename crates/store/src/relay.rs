@@ -7,6 +7,7 @@ use sqlx::any::AnyRow;
 
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::link::owed_members::owe_changes;
 use crate::link::verdict::{Verdict, apply};
 use crate::lock::past_deadlocks;
 use crate::sql::{json, statement, word};
@@ -73,6 +74,7 @@ impl Store {
         for (provider, verdicts) in verdicts {
             apply(&mut tx, self.dialect(), *provider, verdicts, now).await?;
         }
+        owe_changes(&mut tx, self.dialect(), changes).await?;
         let ids: Vec<&str> = changes.iter().map(|change| change.id.as_str()).collect();
         let texts = self.dialect().texts(1);
         let sql = statement(format!("DELETE FROM outbox WHERE id IN (SELECT b.id FROM {texts})"));

@@ -16,12 +16,13 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 /// Tables that grow with the directory.
-const LARGE: [&str; 8] = [
+const LARGE: [&str; 9] = [
     "links",
     "resources",
     "memberships",
     "membership_references",
     "sent_memberships",
+    "owed_memberships",
     "link_waits",
     "remote_resources",
     "provisioning_log",
@@ -116,6 +117,8 @@ async fn work(store: &Store) {
     store.referees(provider, &["u1".to_owned()]).await.unwrap();
     store.membership_delta(provider, std::slice::from_ref(&group)).await.unwrap();
     store.members_at(provider, std::slice::from_ref(&group)).await.unwrap();
+    store.owed_delta(provider, std::slice::from_ref(&group)).await.unwrap();
+    let compared = store.owed_members(provider, std::slice::from_ref(&group)).await.unwrap();
     store.resources_after(ResourceKind::Group, None, 100).await.unwrap();
     let results = claimed.iter().map(|link| result(link, &group)).collect();
     let record = TaskRecord {
@@ -125,6 +128,8 @@ async fn work(store: &Store) {
             member_id: ids[0].clone(),
             remote_id: None,
         }],
+        compared,
+        left: ids[1..3].to_vec(),
         emptied: vec![group.clone()],
         waits: vec![(group.clone(), ids[0].clone())],
         arrived: ids.clone(),
@@ -174,6 +179,7 @@ fn result(link: &scimfleet_store::ClaimedLink, group: &scimfleet_core::ResourceI
         intent: None,
         last_run: None,
         rewritten: false,
+        members_compared: false,
     }
 }
 
@@ -194,17 +200,23 @@ async fn no_statement_of_a_task_reads_a_whole_large_table() {
     statements.retain(|text| of_tables(text) && !text.contains("EXPLAIN"));
     assert!(statements.len() > 45, "only {} statements were heard", statements.len());
     let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
-    let mut whole = Vec::new();
+    let (mut whole, mut compared) = (Vec::new(), 0);
     for text in &statements {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}")).into_sql_str();
         for row in sqlx::query(explain).fetch_all(&pool).await.unwrap_or_else(|error| panic!("{text}: {error}")) {
             let step: String = row.get("detail");
             let small = is_small(&step, text);
+            if text.contains("JOIN owed_memberships o ON") && reads_members(&step) {
+                let both = step.contains("group_id=?") && step.contains("member_id=?");
+                assert!(both, "a whole group is read: {step}\n    {text}");
+                compared += 1;
+            }
             if (step.starts_with("SCAN ") && !small) || is_half_whole(&step) && !(small && step.contains("AUTOMATIC")) {
                 whole.push(format!("{step}\n    {text}"));
             }
         }
     }
+    assert_eq!(compared, 4, "memberships and what was sent, each from both sides");
     assert!(whole.is_empty(), "{} whole reads:\n{}", whole.len(), whole.join("\n"));
     store.close().await;
 }
@@ -225,6 +237,11 @@ fn is_half_whole(step: &str) -> bool {
     let prefix = ["(provider_id=?)", "(provider_id=? AND kind=?)", "(kind=?)"].iter().any(|end| step.ends_with(end));
     step.contains("AUTOMATIC")
         || step.starts_with("SEARCH ") && prefix && !partial.iter().any(|index| step.contains(index))
+}
+
+/// A step that reads members of a group, as they are or as they were sent.
+fn reads_members(step: &str) -> bool {
+    ["SEARCH m ", "SEARCH s ", "SCAN m", "SCAN s"].iter().any(|start| step.starts_with(start))
 }
 
 /// A step that reads the parameter of a batch, or what a recursion gave, and no table.

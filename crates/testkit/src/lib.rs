@@ -6,3 +6,4 @@
 pub mod directory;
 pub mod provider;
 pub mod proxy;
+pub mod statements;

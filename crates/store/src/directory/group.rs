@@ -40,6 +40,9 @@ pub struct MembershipDelta {
     /// Members that were sent and whose account is gone, by the account they had: many providers took them
     /// out of their groups by themselves, some did not.
     pub vanished: Vec<(ResourceId, ResourceId, RemoteId)>,
+    /// Group and member: surplus and vanished ones that belong to the group all the same. They are to be sent
+    /// again when they have an account, or are wanted again.
+    pub left_out: Vec<(ResourceId, ResourceId)>,
 }
 
 const MEMBER: &str = "m.group_id AS group_id, m.member_id AS member_id, r.kind AS kind, l.remote_id AS remote_id, \
@@ -59,6 +62,13 @@ fn member_row(row: &AnyRow) -> Result<MemberRow, StoreError> {
 
 /// Members as they are, and the table to read them from.
 const DIRECT: (&str, &str) = ("", "memberships");
+/// Whose members are compared: the groups `b`, or what is noted of them as `o`.
+const WHOLE: (&str, &str, &str) = ("", "m.group_id = b.id", "s.group_id = b.id");
+const OWED: (&str, &str, &str) = (
+    "JOIN owed_memberships o ON o.provider_id = $1 AND o.group_id = b.id ",
+    "m.group_id = o.group_id AND m.member_id = o.member_id",
+    "s.group_id = o.group_id AND s.member_id = o.member_id",
+);
 
 /// The users inside, however deep, and the table to read them from; `{texts}` is the list of groups. SQLite
 /// guesses that a recursion gives much: CROSS JOIN keeps it from reading the larger table first.
@@ -74,13 +84,18 @@ fn flattened(texts: &str) -> (String, &'static str) {
 }
 
 impl Store {
-    /// What these groups lack and have too many at a provider.
+    /// What these groups lack and have too many at a provider, of those members that are noted as owed.
+    pub async fn owed_delta(&self, provider: ProviderId, groups: &[ResourceId]) -> Result<MembershipDelta, StoreError> {
+        self.delta(provider, groups, DIRECT, OWED).await
+    }
+
+    /// What these groups lack and have too many at a provider, all members compared.
     pub async fn membership_delta(
         &self,
         provider: ProviderId,
         groups: &[ResourceId],
     ) -> Result<MembershipDelta, StoreError> {
-        self.delta(provider, groups, DIRECT).await
+        self.delta(provider, groups, DIRECT, WHOLE).await
     }
 
     /// The same where groups are never members, and the users inside them are.
@@ -90,7 +105,7 @@ impl Store {
         groups: &[ResourceId],
     ) -> Result<MembershipDelta, StoreError> {
         let (with, table) = flattened(&self.dialect().texts(2));
-        self.delta(provider, groups, (&with, table)).await
+        self.delta(provider, groups, (&with, table), WHOLE).await
     }
 
     async fn delta(
@@ -98,10 +113,11 @@ impl Store {
         provider: ProviderId,
         groups: &[ResourceId],
         (with, table): (&str, &str),
+        (owed, of_memberships, of_sent): (&str, &str, &str),
     ) -> Result<MembershipDelta, StoreError> {
         let texts = self.dialect().texts(2);
         let missing = statement(format!(
-            "{with}SELECT {MEMBER} FROM {texts} JOIN {table} m ON m.group_id = b.id \
+            "{with}SELECT {MEMBER} FROM {texts} {owed}JOIN {table} m ON {of_memberships} \
              JOIN resources r ON r.id = m.member_id \
              LEFT JOIN links l ON l.provider_id = $1 AND l.resource_id = m.member_id \
              LEFT JOIN sent_memberships s ON s.provider_id = $1 AND s.group_id = m.group_id AND s.member_id = m.member_id \
@@ -113,15 +129,18 @@ impl Store {
         let mut delta = MembershipDelta { missing, ..MembershipDelta::default() };
         let surplus = statement(format!(
             "{with}SELECT s.group_id AS group_id, s.member_id AS member_id, s.remote_id AS remote_id, \
-             l.remote_id AS account FROM {texts} CROSS JOIN sent_memberships s \
+             l.remote_id AS account, m.member_id AS belongs FROM {texts} {owed}CROSS JOIN sent_memberships s \
              LEFT JOIN {table} m ON m.group_id = s.group_id AND m.member_id = s.member_id \
              LEFT JOIN links l ON l.provider_id = $1 AND l.resource_id = s.member_id \
-             WHERE s.provider_id = $1 AND s.group_id = b.id \
-             AND (m.member_id IS NULL OR l.wanted <> 'yes' OR l.remote_id IS NULL) ORDER BY s.group_id, s.member_id"
+             WHERE s.provider_id = $1 AND {of_sent} AND (m.member_id IS NULL \
+             OR (l.wanted <> 'yes' AND l.held_by IS NULL) OR l.remote_id IS NULL) ORDER BY s.group_id, s.member_id"
         ));
         for row in &sqlx::query(surplus).bind(provider.to_string()).bind(json(groups)).fetch_all(self.read()).await? {
-            let group = word(row, "sent_memberships", "group_id")?;
-            let member = word(row, "sent_memberships", "member_id")?;
+            let group: ResourceId = word(row, "sent_memberships", "group_id")?;
+            let member: ResourceId = word(row, "sent_memberships", "member_id")?;
+            if row.try_get::<Option<String>, _>("belongs")?.is_some() {
+                delta.left_out.push((group.clone(), member.clone()));
+            }
             let account: Option<String> = row.try_get("account")?;
             let list = if account.is_some() { &mut delta.surplus } else { &mut delta.vanished };
             list.push((group, member, word(row, "sent_memberships", "remote_id")?));

@@ -57,6 +57,8 @@ pub struct ClaimedLink {
     pub last_run: Option<String>,
     /// A listing showed that somebody changed it there (R22).
     pub drifted: bool,
+    /// A group whose members are to be compared as a whole, not only those of which something was noted.
+    pub members_whole: bool,
 }
 
 /// An intent as it is recorded before a write.
@@ -88,10 +90,12 @@ struct Packed<'a>(
     i64,
     Option<i64>,
     Option<String>,
+    i64,
 );
 
 const CLAIMED: &str = "resource_id, kind, wanted, state, remote_id, ownership, version, sent_digest, attempts, intent, \
-     dirty, marked, marked_at, fencing, last_run, synced_generation, approved_mark, drift_digest";
+     dirty, marked, marked_at, fencing, last_run, synced_generation, approved_mark, drift_digest, \
+     members_whole";
 
 fn claimed(row: &AnyRow) -> Result<ClaimedLink, StoreError> {
     let text: String = row.try_get("link")?;
@@ -114,6 +118,7 @@ fn claimed(row: &AnyRow) -> Result<ClaimedLink, StoreError> {
         synced_generation,
         approved_mark,
         drift_digest,
+        members_whole,
     ) = unpack(&text, "links")?;
     Ok(ClaimedLink {
         resource_id: parsed(&resource_id, "links")?,
@@ -135,6 +140,7 @@ fn claimed(row: &AnyRow) -> Result<ClaimedLink, StoreError> {
         fencing,
         last_run,
         drifted: drift_digest.is_some(),
+        members_whole: members_whole != 0,
     })
 }
 

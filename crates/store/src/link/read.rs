@@ -7,6 +7,7 @@ use scimfleet_core::{ProviderId, RemoteId, ResourceId, ResourceKind, RunId};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::owed_members::owe_waited_for;
 use super::verdict::Wanted;
 use crate::connect::Store;
 use crate::error::StoreError;
@@ -192,7 +193,10 @@ impl Store {
     pub async fn mark_waiting(&self, provider: ProviderId) -> Result<u64, StoreError> {
         let sql = "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $2, queued_at = NULL \
              WHERE provider_id = $1 AND state = 'waiting' AND dirty = 0";
-        let done = sqlx::query(sql).bind(provider.to_string()).bind(self.now_ms()).execute(&self.inner.write).await?;
+        let mut tx = self.begin().await?;
+        let done = sqlx::query(sql).bind(provider.to_string()).bind(self.now_ms()).execute(&mut *tx).await?;
+        owe_waited_for(&mut tx, provider).await?;
+        tx.commit().await?;
         Ok(done.rows_affected())
     }
 

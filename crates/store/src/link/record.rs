@@ -8,6 +8,7 @@ use scimfleet_core::{ProviderId, RemoteId, ResourceId, RunId};
 use serde::Serialize;
 use sqlx::{AnyConnection, Row};
 
+use super::owed_members::{OwedMember, forget_owed, owe, owe_left};
 use super::waits::{wait_for, wake};
 use crate::connect::Store;
 use crate::error::StoreError;
@@ -59,6 +60,9 @@ pub struct LinkResult {
     /// The provider took a write: what it shows next is the new baseline (R22).
     #[serde(serialize_with = "as_int")]
     pub rewritten: bool,
+    /// The members of this group were compared as a whole, and what differed was sent.
+    #[serde(serialize_with = "as_int")]
+    pub members_compared: bool,
 }
 
 fn as_int<S: serde::Serializer>(value: &bool, serializer: S) -> Result<S::Ok, S::Error> {
@@ -96,6 +100,11 @@ pub struct TaskRecord {
     pub released: Vec<Released>,
     /// Members sent and removed.
     pub memberships: Vec<MembershipChange>,
+    /// Members of groups that were compared, and what differed of them was sent.
+    pub compared: Vec<OwedMember>,
+    /// Objects whose account is gone or another one, and objects that are not wanted and were dealt with: the
+    /// groups that hold them there are looked at.
+    pub left: Vec<ResourceId>,
     /// Groups that are gone there: none of their members is there any more.
     pub emptied: Vec<ResourceId>,
     /// `(waiting, needed)`.
@@ -115,13 +124,13 @@ pub struct TaskRecord {
 pub struct Recorded {
     /// Objects that moved on meanwhile: to be looked at again at once.
     pub again: Vec<ResourceId>,
-    /// Objects that waited for one of these.
+    /// Objects that waited for one of these, and groups that still hold one that left.
     pub woken: Vec<ResourceId>,
     /// Objects whose token we had lost; nothing was recorded for them.
     pub stale: Vec<ResourceId>,
 }
 
-const RESULT: [Column; 18] = [
+const RESULT: [Column; 19] = [
     Column::Text("resource_id"),
     Column::Int("fencing"),
     Column::Int("marked"),
@@ -140,6 +149,7 @@ const RESULT: [Column; 18] = [
     Column::Text("intent"),
     Column::Text("last_run"),
     Column::Int("rewritten"),
+    Column::Int("members_compared"),
 ];
 
 impl Store {
@@ -171,11 +181,16 @@ impl Store {
         release_links(&mut tx, dialect, provider, &record.released).await?;
         empty_groups(&mut tx, dialect, provider, &record.emptied).await?;
         write_memberships(&mut tx, dialect, provider, &record.memberships, &recorded.stale).await?;
+        forget_owed(&mut tx, dialect, provider, &record.compared, &recorded.stale).await?;
         let there = wait_for(&mut tx, dialect, provider, &record.waits).await?;
-        mark_again(&mut tx, dialect, provider, &there).await?;
-        recorded.again.extend(there);
+        let again: Vec<ResourceId> = there.iter().map(|(waiting, _)| waiting.clone()).collect();
+        mark_again(&mut tx, dialect, provider, &again).await?;
+        owe(&mut tx, dialect, provider, &there).await?;
+        recorded.again.extend(again);
         let arrived: Vec<&ResourceId> = record.arrived.iter().collect();
         recorded.woken = wake(&mut tx, dialect, provider, &arrived).await?;
+        let left: Vec<&ResourceId> = record.left.iter().filter(|id| !recorded.stale.contains(id)).collect();
+        recorded.woken.extend(owe_left(&mut tx, dialect, provider, &left, now).await?);
         let passwords: Vec<DeliveredPassword> =
             record.passwords.iter().filter(|one| !recorded.stale.contains(&one.resource_id)).cloned().collect();
         settle(&mut tx, dialect, provider, &passwords).await?;
@@ -213,6 +228,8 @@ async fn update_links(
          ELSE links.repaired_digest END, \
          drift_digest = CASE WHEN b.rewritten = 1 THEN NULL ELSE links.drift_digest END, \
          dirty = CASE WHEN links.marked = b.marked AND b.still_dirty = 0 THEN 0 ELSE 1 END, \
+         members_whole = CASE WHEN links.marked = b.marked AND b.members_compared = 1 THEN 0 \
+         ELSE links.members_whole END, \
          queued_at = NULL, lease_holder = NULL, lease_until = 0, updated_at = $3 \
          FROM {batch} WHERE links.provider_id = $1 AND links.resource_id = b.resource_id \
          AND links.fencing = b.fencing \
@@ -284,10 +301,15 @@ async fn empty_groups(
         return Ok(());
     }
     let texts = dialect.texts(2);
-    let sql = statement(format!(
-        "DELETE FROM sent_memberships WHERE provider_id = $1 AND group_id IN (SELECT b.id FROM {texts})"
-    ));
-    sqlx::query(sql).bind(provider.to_string()).bind(json(groups)).execute(tx).await?;
+    for sql in [
+        format!("DELETE FROM sent_memberships WHERE provider_id = $1 AND group_id IN (SELECT b.id FROM {texts})"),
+        format!("DELETE FROM owed_memberships WHERE provider_id = $1 AND group_id IN (SELECT b.id FROM {texts})"),
+        format!(
+            "UPDATE links SET members_whole = 1 WHERE provider_id = $1 AND resource_id IN (SELECT b.id FROM {texts})"
+        ),
+    ] {
+        sqlx::query(statement(sql)).bind(provider.to_string()).bind(json(groups)).execute(&mut *tx).await?;
+    }
     Ok(())
 }
 

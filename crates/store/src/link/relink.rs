@@ -80,7 +80,7 @@ impl Store {
         let sql = statement(format!(
             "UPDATE links SET sent_digest = NULL, sent_document = NULL, version = NULL, shown_digest = NULL, \
              repaired_digest = NULL, drift_digest = NULL, intent = NULL, attempts = 0, due_at = 0, queued_at = NULL, marked = marked + 1, \
-             marked_at = $3, updated_at = $3, held_by = NULL, fencing = fencing + 1, lease_until = 0, \
+             marked_at = $3, updated_at = $3, members_whole = 1, held_by = NULL, fencing = fencing + 1, lease_until = 0, \
              lease_holder = NULL, last_error = b.unsafe_because, \
              dirty = CASE WHEN b.unsafe_because IS NULL THEN 1 ELSE 0 END, \
              park_reason = CASE WHEN b.unsafe_because IS NULL THEN NULL ELSE 'unsafe' END, \

@@ -91,7 +91,7 @@ impl Store {
              'adopted', b.sent_digest, b.sent_document FROM {batch} WHERE true \
              ON CONFLICT (provider_id, resource_id) DO UPDATE SET remote_id = excluded.remote_id, \
              ownership = excluded.ownership, sent_digest = excluded.sent_digest, \
-             sent_document = excluded.sent_document, intent = NULL, dirty = 1, marked = links.marked + 1, \
+             sent_document = excluded.sent_document, intent = NULL, members_whole = 1, dirty = 1, marked = links.marked + 1, \
              marked_at = $2, due_at = 0, attempts = 0, updated_at = $2, park_reason = NULL, \
              state = CASE WHEN links.wanted = 'yes' THEN 'pending' ELSE 'leaving' END \
              WHERE links.remote_id IS NULL AND links.lease_until <= $2 RETURNING resource_id"

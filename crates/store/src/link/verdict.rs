@@ -5,9 +5,10 @@ use scimfleet_core::{ProviderId, ResourceId, ResourceKind};
 use serde::Serialize;
 use sqlx::AnyConnection;
 
+use super::waits::{wake_for, wake_for_all};
 use crate::connect::Store;
 use crate::error::StoreError;
-use crate::lock::past_deadlocks;
+use crate::lock::{Lock, past_deadlocks};
 use crate::sql::{Column, Dialect, json, statement};
 
 /// Whether an object shall be at a provider.
@@ -121,6 +122,7 @@ impl Store {
     pub async fn want_everything(&self, provider: ProviderId) -> Result<(), StoreError> {
         let now = self.now_ms();
         let mut tx = self.begin().await?;
+        Lock::Arriving(provider).take(&mut tx, self.dialect()).await?;
         let sql = statement(format!(
             "INSERT INTO links ({INSERTED}) SELECT $1, r.id, r.kind, 1 - r.active, {FRESH} FROM resources r \
              WHERE r.deleted_at IS NULL AND NOT EXISTS \
@@ -130,11 +132,12 @@ impl Store {
         sqlx::query(sql).bind(provider.to_string()).bind(now).execute(&mut *tx).await?;
         let sql = statement(format!(
             "UPDATE links SET wanted = 'yes', leaving = {INACTIVE}, state = 'pending', park_reason = NULL, \
-             held_by = NULL, {MARKED} WHERE provider_id = $1 AND (wanted <> 'yes' \
+             members_whole = 1, held_by = NULL, {MARKED} WHERE provider_id = $1 AND (wanted <> 'yes' \
              OR (park_reason = 'invalid' AND last_error LIKE '{UNJUDGED}%')) AND resource_id IN \
              (SELECT id FROM resources WHERE deleted_at IS NULL)"
         ));
         sqlx::query(sql).bind(provider.to_string()).bind(now).execute(&mut *tx).await?;
+        wake_for_all(&mut tx, self.dialect(), provider).await?;
         mark_deleted(&mut tx, provider, now).await?;
         tx.commit().await?;
         Ok(())
@@ -164,7 +167,7 @@ impl Store {
         let sql = statement(format!(
             "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $3, due_at = 0, queued_at = NULL, \
              state = CASE WHEN state <> 'parked' THEN state WHEN wanted = 'yes' THEN 'pending' ELSE 'leaving' END, \
-             park_reason = NULL WHERE provider_id = $1 AND resource_id IN (SELECT b.id FROM {texts})"
+             members_whole = 1, park_reason = NULL WHERE provider_id = $1 AND resource_id IN (SELECT b.id FROM {texts})"
         ));
         let done = sqlx::query(sql)
             .bind(provider.to_string())
@@ -219,6 +222,7 @@ pub(crate) async fn apply(
     verdicts: &[Verdict],
     now: i64,
 ) -> Result<(), StoreError> {
+    Lock::Arriving(provider).take(tx, dialect).await?;
     let columns = [Column::Text("resource_id"), Column::Text("kind"), Column::Text("wanted"), Column::Int("changed")];
     let batch = dialect.batch(3, &columns);
     let sql = statement(format!(
@@ -231,12 +235,15 @@ pub(crate) async fn apply(
         "UPDATE links SET wanted = b.wanted, leaving = CASE WHEN b.wanted <> 'yes' THEN 1 ELSE {INACTIVE} END, \
          held_by = NULL, {MARKED}, \
          state = CASE WHEN links.wanted = b.wanted AND links.state <> 'parked' THEN links.state \
-         WHEN b.wanted = 'yes' THEN 'pending' ELSE 'leaving' END, park_reason = NULL \
+         WHEN b.wanted = 'yes' THEN 'pending' ELSE 'leaving' END, park_reason = NULL, \
+         members_whole = CASE WHEN links.wanted = b.wanted THEN links.members_whole ELSE 1 END \
          FROM {batch} WHERE links.provider_id = $1 AND links.resource_id = b.resource_id \
          AND (links.wanted <> b.wanted OR (b.changed = 1 AND NOT ({JUST_MADE})) \
          OR (links.park_reason = 'invalid' AND links.last_error LIKE '{UNJUDGED}%')) \
          AND NOT (links.state = 'gone' AND b.wanted <> 'yes')"
     ));
     sqlx::query(sql).bind(provider.to_string()).bind(now).bind(text).execute(&mut *tx).await?;
-    Ok(())
+    let wanted: Vec<&ResourceId> =
+        verdicts.iter().filter(|one| one.wanted == Wanted::Yes).map(|one| &one.resource_id).collect();
+    wake_for(tx, dialect, provider, &wanted).await
 }

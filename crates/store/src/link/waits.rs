@@ -2,10 +2,14 @@
 //! everybody who arrived before has committed and is seen, everybody who arrives later sees who waits. So
 //! no wake-up is lost, and the two never lock each other's links.
 
+use std::collections::HashSet;
+
 use scimfleet_core::{ProviderId, ResourceId};
 use serde::Serialize;
 use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 
+use super::owed_members::owe;
 use crate::error::StoreError;
 use crate::sql::{Column, Dialect, json, statement, word};
 
@@ -15,13 +19,13 @@ struct Wait<'a> {
     needed_id: &'a ResourceId,
 }
 
-/// Notes that `waiting` lacks `needed`. Returns those that need not wait: what they need is there by now.
+/// Notes that `waiting` lacks `needed`. Returns those that need not wait, with what they need: it is there by now.
 pub(crate) async fn wait_for(
     tx: &mut AnyConnection,
     dialect: Dialect,
     provider: ProviderId,
     waits: &[(ResourceId, ResourceId)],
-) -> Result<Vec<ResourceId>, StoreError> {
+) -> Result<Vec<(ResourceId, ResourceId)>, StoreError> {
     if waits.is_empty() {
         return Ok(Vec::new());
     }
@@ -34,11 +38,12 @@ pub(crate) async fn wait_for(
     sqlx::query(sql).bind(provider.to_string()).bind(json(&rows)).execute(&mut *tx).await?;
     let sql = statement(format!(
         "SELECT resource_id FROM links WHERE provider_id = $1 AND resource_id IN \
-         (SELECT b.needed_id FROM {batch}) AND remote_id IS NOT NULL"
+         (SELECT b.needed_id FROM {batch}) AND remote_id IS NOT NULL AND wanted = 'yes'"
     ));
     let there = sqlx::query(sql).bind(provider.to_string()).bind(json(&rows)).fetch_all(&mut *tx).await?;
-    let there: Vec<ResourceId> = there.iter().map(|row| word(row, "links", "resource_id")).collect::<Result<_, _>>()?;
-    Ok(waits.iter().filter(|(_, needed)| there.contains(needed)).map(|(waiting, _)| waiting.clone()).collect())
+    let there: HashSet<ResourceId> =
+        there.iter().map(|row| word(row, "links", "resource_id")).collect::<Result<_, _>>()?;
+    Ok(waits.iter().filter(|(_, needed)| there.contains(needed)).cloned().collect())
 }
 
 /// Wakes whoever waited for `arrived`; their links are marked, and keep the time since when they wait.
@@ -54,11 +59,14 @@ pub(crate) async fn wake(
     }
     let texts = dialect.texts(2);
     let sql = statement(format!(
-        "DELETE FROM link_waits WHERE provider_id = $1 AND needed_id IN (SELECT b.id FROM {texts}) RETURNING waiting_id"
+        "DELETE FROM link_waits WHERE provider_id = $1 AND needed_id IN (SELECT b.id FROM {texts}) RETURNING waiting_id, needed_id"
     ));
     let rows = sqlx::query(sql).bind(provider.to_string()).bind(json(arrived)).fetch_all(&mut *tx).await?;
-    let mut woken: Vec<ResourceId> =
-        rows.iter().map(|row| word(row, "link_waits", "waiting_id")).collect::<Result<_, _>>()?;
+    let pairs: Vec<(ResourceId, ResourceId)> = rows
+        .iter()
+        .map(|row| Ok((word(row, "link_waits", "waiting_id")?, word(row, "link_waits", "needed_id")?)))
+        .collect::<Result<_, StoreError>>()?;
+    let mut woken: Vec<ResourceId> = pairs.iter().map(|(waiting, _)| waiting.clone()).collect();
     woken.sort();
     woken.dedup();
     if !woken.is_empty() {
@@ -68,6 +76,51 @@ pub(crate) async fn wake(
              AND resource_id IN (SELECT b.id FROM {texts})"
         ));
         sqlx::query(sql).bind(provider.to_string()).bind(json(&woken)).execute(&mut *tx).await?;
+        owe(tx, dialect, provider, &pairs).await?;
     }
     Ok(woken)
+}
+
+/// Wakes whoever waited for one of these, if it has an account: it was left out, and is wanted again.
+pub(crate) async fn wake_for(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    provider: ProviderId,
+    wanted: &[&ResourceId],
+) -> Result<(), StoreError> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let texts = dialect.texts(2);
+    let sql = statement(format!(
+        "SELECT DISTINCT w.needed_id AS needed_id FROM {texts} JOIN link_waits w ON w.provider_id = $1 \
+         AND w.needed_id = b.id JOIN links l ON l.provider_id = $1 AND l.resource_id = w.needed_id \
+         WHERE l.remote_id IS NOT NULL AND l.wanted = 'yes'"
+    ));
+    let rows = sqlx::query(sql).bind(provider.to_string()).bind(json(wanted)).fetch_all(&mut *tx).await?;
+    wake_rows(tx, dialect, provider, &rows).await
+}
+
+/// The same for everybody at a provider.
+pub(crate) async fn wake_for_all(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    provider: ProviderId,
+) -> Result<(), StoreError> {
+    let sql = "SELECT DISTINCT w.needed_id AS needed_id FROM link_waits w \
+         JOIN links l ON l.provider_id = w.provider_id AND l.resource_id = w.needed_id \
+         WHERE w.provider_id = $1 AND l.remote_id IS NOT NULL AND l.wanted = 'yes'";
+    let rows = sqlx::query(sql).bind(provider.to_string()).fetch_all(&mut *tx).await?;
+    wake_rows(tx, dialect, provider, &rows).await
+}
+
+async fn wake_rows(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    provider: ProviderId,
+    rows: &[AnyRow],
+) -> Result<(), StoreError> {
+    let needed: Vec<ResourceId> =
+        rows.iter().map(|row| word(row, "link_waits", "needed_id")).collect::<Result<_, _>>()?;
+    wake(tx, dialect, provider, &needed.iter().collect::<Vec<_>>()).await.map(drop)
 }

@@ -284,6 +284,7 @@ pub(crate) fn unchanged(link: &ClaimedLink) -> LinkResult {
         intent: None,
         last_run: None,
         rewritten: false,
+        members_compared: false,
     }
 }
 

@@ -11,7 +11,8 @@ use scimfleet_core::task::Task;
 use scimfleet_core::{RemoteId, ResourceId, ResourceKind};
 use scimfleet_scim_client::{Answer, ScimError};
 use scimfleet_store::{
-    ClaimedLink, Counts, DeliveredPassword, LogEntry, MembershipChange, PendingPassword, ResourceRow,
+    ClaimedLink, Counts, DeliveredPassword, LogEntry, MembershipChange, OwedMember, PendingPassword, ResourceRow,
+    Wanted,
 };
 use serde_json::Value;
 
@@ -46,10 +47,17 @@ pub(crate) struct Members {
     /// Vanished members that the provider may still list.
     pub(crate) dangling: Vec<(ResourceId, RemoteId)>,
     pub(crate) waiting: Vec<ResourceId>,
+    /// Members that are not sent and not waited for: without an account, or not wanted there (R24). The group
+    /// is looked at again when that changes.
+    pub(crate) left_out: Vec<ResourceId>,
     /// All that should be there, for a POST or PUT of the whole.
     pub(crate) whole: Vec<(ResourceId, RemoteId)>,
     /// Those of them that are groups themselves.
     pub(crate) groups: HashSet<ResourceId>,
+    /// What was noted as owed when the differences were read.
+    pub(crate) owed: Vec<OwedMember>,
+    /// All members were compared, not only those.
+    pub(crate) compared: bool,
 }
 
 impl Members {
@@ -137,6 +145,23 @@ impl Attempt {
             baseline: self.account.sent.as_ref().or(self.account.shown.as_ref()),
             sent_digest: self.account.sent_digest.as_deref(),
         }
+    }
+
+    /// Whether every difference that was read is settled: what was noted as owed is owed no more.
+    pub(crate) fn settles_members(&self) -> bool {
+        let sent = matches!(
+            self.outcome,
+            Some(Outcome::Created | Outcome::Adopted(_) | Outcome::Updated | Outcome::Unchanged)
+        );
+        sent && !self.members.differ()
+    }
+
+    /// Whether the groups that hold it at the provider hold too much now.
+    pub(crate) fn has_left(&self) -> bool {
+        let another = self.link.remote_id.is_some() && self.link.remote_id != self.account.remote_id;
+        let dealt_with =
+            matches!(self.outcome, Some(Outcome::Deactivated | Outcome::Deleted | Outcome::Absent | Outcome::Kept));
+        another || self.link.wanted != Wanted::Yes && dealt_with
     }
 
     /// Whether a listing failed to show the account: what was sent is known, that it counts is not.

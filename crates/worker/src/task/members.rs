@@ -10,7 +10,7 @@ use scimfleet_core::scim::Document;
 use scimfleet_core::scim::message::PatchOperation;
 use scimfleet_core::state::LinkState;
 use scimfleet_core::{RemoteId, ResourceId, ResourceKind};
-use scimfleet_store::{MemberRow, MembershipChange, StoreError, Wanted};
+use scimfleet_store::{MemberRow, MembershipChange, MembershipDelta, StoreError, Wanted};
 use serde_json::Value;
 
 use super::Session;
@@ -18,57 +18,115 @@ use super::attempt::{Attempt, Members};
 use super::wire::{Call, Content, Halt, Write};
 
 impl Session<'_> {
-    /// Loads what these groups lack and have too many: two statements for the task, three where a whole
-    /// list is sent.
+    /// Loads what these groups lack and have too many, of the members that are noted as owed: what it costs does
+    /// not depend on the size of a group (R1). All members are compared of a group that was never compared, that
+    /// has no account, or whose members are the users of other groups; all are read where a whole list is sent.
     pub(crate) async fn load_members(&self, attempts: &mut [Attempt]) -> Result<(), StoreError> {
-        let groups: Vec<ResourceId> = attempts.iter().map(|attempt| attempt.id().clone()).collect();
-        let store = &self.worker.store;
-        let provider = self.provider.row.id;
         let flat = self.provider.profile.nested_groups == NestedGroups::Flatten;
-        let delta = if flat {
-            store.flattened_delta(provider, &groups).await?
-        } else {
-            store.membership_delta(provider, &groups).await?
-        };
+        let open = |attempt: &&mut Attempt| attempt.outcome.is_none();
+        let (mut whole, mut owed) = (Vec::new(), Vec::new());
+        for attempt in attempts.iter_mut().filter(open) {
+            attempt.members.compared = attempt.link.members_whole || attempt.account.remote_id.is_none();
+            let list = if flat || attempt.members.compared { &mut whole } else { &mut owed };
+            list.push(attempt.id().clone());
+        }
         let mut by_group: HashMap<ResourceId, Members> = HashMap::new();
-        let omits = self.provider.profile.nested_groups == NestedGroups::Omit;
-        let counts = |row: &MemberRow| !(omits && row.kind == ResourceKind::Group);
-        for row in delta.missing.into_iter().filter(counts) {
+        self.load_owed(&whole, &owed, &mut by_group).await?;
+        for delta in self.differences(&whole, &owed).await? {
+            self.sort_delta(delta, &mut by_group);
+        }
+        let profile = &self.provider.profile;
+        let puts = profile.update == Update::Put || profile.update_of_members() == Update::Put;
+        let wanting: Vec<ResourceId> = attempts
+            .iter_mut()
+            .filter(open)
+            .filter(|attempt| puts || attempt.account.remote_id.is_none())
+            .map(|attempt| attempt.id().clone())
+            .collect();
+        self.load_whole(&wanting, &mut by_group).await?;
+        for attempt in attempts.iter_mut().filter(open) {
+            // What flattened groups hold changes with other groups, too: they stay compared as a whole.
+            let compared = attempt.members.compared && !flat;
+            attempt.members = Members { compared, ..by_group.remove(attempt.id()).unwrap_or_default() };
+            attempt.waits_for.clone_from(&attempt.members.waiting);
+        }
+        Ok(())
+    }
+
+    /// Notes what is owed before the differences are read: what is noted after that stays.
+    async fn load_owed(
+        &self,
+        whole: &[ResourceId],
+        owed: &[ResourceId],
+        by_group: &mut HashMap<ResourceId, Members>,
+    ) -> Result<(), StoreError> {
+        let groups = [whole, owed].concat();
+        if groups.is_empty() {
+            return Ok(());
+        }
+        for one in self.worker.store.owed_members(self.provider.row.id, &groups).await? {
+            by_group.entry(one.group_id.clone()).or_default().owed.push(one);
+        }
+        Ok(())
+    }
+
+    async fn differences(&self, whole: &[ResourceId], owed: &[ResourceId]) -> Result<Vec<MembershipDelta>, StoreError> {
+        let (store, provider) = (&self.worker.store, self.provider.row.id);
+        let mut differences = Vec::with_capacity(2);
+        if !whole.is_empty() {
+            differences.push(match self.provider.profile.nested_groups {
+                NestedGroups::Flatten => store.flattened_delta(provider, whole).await?,
+                NestedGroups::Members | NestedGroups::Omit => store.membership_delta(provider, whole).await?,
+            });
+        }
+        if !owed.is_empty() {
+            differences.push(store.owed_delta(provider, owed).await?);
+        }
+        Ok(differences)
+    }
+
+    fn sort_delta(&self, delta: MembershipDelta, by_group: &mut HashMap<ResourceId, Members>) {
+        for row in delta.missing.into_iter().filter(|row| self.counts(row)) {
             sort_in(by_group.entry(row.group_id.clone()).or_default(), row);
         }
         for (group, member, account) in delta.surplus {
             by_group.entry(group).or_default().remove.push((member, account));
         }
+        let known = self.provider.profile.delete_leaves_groups;
         for (group, member, account) in delta.vanished {
             let members = by_group.entry(group).or_default();
-            let known = self.provider.profile.delete_leaves_groups;
             let list = if known { &mut members.vanished } else { &mut members.dangling };
             list.push((member, account));
         }
-        let profile = &self.provider.profile;
-        let whole = profile.update == Update::Put || profile.update_of_members() == Update::Put;
-        let wanting: Vec<ResourceId> = attempts
-            .iter()
-            .filter(|attempt| whole || attempt.account.remote_id.is_none())
-            .map(|attempt| attempt.id().clone())
-            .collect();
-        if !wanting.is_empty() {
-            let rows = if flat {
-                store.flattened_at(provider, &wanting).await?
-            } else {
-                store.members_at(provider, &wanting).await?
-            };
-            for row in rows.into_iter().filter(counts) {
-                if let (Some(Wanted::Yes), Some(account)) = (row.wanted, row.remote_id) {
-                    let members = by_group.entry(row.group_id).or_default();
-                    note_kind(members, row.kind, &row.member_id);
-                    members.whole.push((row.member_id, account));
-                }
-            }
+        for (group, member) in delta.left_out {
+            by_group.entry(group).or_default().left_out.push(member);
         }
-        for attempt in attempts {
-            attempt.members = by_group.remove(attempt.id()).unwrap_or_default();
-            attempt.waits_for.clone_from(&attempt.members.waiting);
+    }
+
+    /// Whether the provider takes such a member at all.
+    fn counts(&self, row: &MemberRow) -> bool {
+        self.provider.profile.nested_groups != NestedGroups::Omit || row.kind != ResourceKind::Group
+    }
+
+    async fn load_whole(
+        &self,
+        groups: &[ResourceId],
+        by_group: &mut HashMap<ResourceId, Members>,
+    ) -> Result<(), StoreError> {
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let (store, provider) = (&self.worker.store, self.provider.row.id);
+        let rows = match self.provider.profile.nested_groups {
+            NestedGroups::Flatten => store.flattened_at(provider, groups).await?,
+            NestedGroups::Members | NestedGroups::Omit => store.members_at(provider, groups).await?,
+        };
+        for row in rows.into_iter().filter(|row| self.counts(row)) {
+            if let (Some(Wanted::Yes), Some(account)) = (row.wanted, row.remote_id) {
+                let members = by_group.entry(row.group_id).or_default();
+                note_kind(members, row.kind, &row.member_id);
+                members.whole.push((row.member_id, account));
+            }
         }
         Ok(())
     }
@@ -220,11 +278,11 @@ fn sort_in(members: &mut Members, row: MemberRow) {
         (Some(Wanted::Yes), Some(account)) => members.add.push((row.member_id, account)),
         (Some(Wanted::Yes), None) => {
             let comes = !matches!(row.state, Some(LinkState::Parked | LinkState::Gone | LinkState::Kept));
-            if comes && !(row.inactive && row.kind == ResourceKind::User) {
-                members.waiting.push(row.member_id);
-            }
+            let comes = comes && !(row.inactive && row.kind == ResourceKind::User);
+            let list = if comes { &mut members.waiting } else { &mut members.left_out };
+            list.push(row.member_id);
         }
-        _ => {}
+        _ => members.left_out.push(row.member_id),
     }
 }
 

@@ -52,8 +52,15 @@ impl Session<'_> {
                 record.emptied.push(attempt.id().clone());
             }
             record.memberships.append(&mut attempt.sent_members);
+            if attempt.settles_members() {
+                record.compared.append(&mut attempt.members.owed);
+            }
+            if attempt.has_left() {
+                record.left.push(attempt.id().clone());
+            }
             let id = attempt.id().clone();
-            record.waits.extend(attempt.waits_for.drain(..).map(|needed| (id.clone(), needed)));
+            let left_out = std::mem::take(&mut attempt.members.left_out);
+            record.waits.extend(attempt.waits_for.drain(..).chain(left_out).map(|needed| (id.clone(), needed)));
             if attempt.arrived && attempt.account.remote_id.is_some() {
                 record.arrived.push(id);
             }
@@ -89,6 +96,8 @@ impl Session<'_> {
                 results: vec![result.clone()],
                 released: Vec::new(),
                 memberships: record.memberships.iter().filter(|one| of(&one.group_id)).cloned().collect(),
+                compared: record.compared.iter().filter(|one| of(&one.group_id)).cloned().collect(),
+                left: record.left.iter().filter(|id| of(id)).cloned().collect(),
                 emptied: record.emptied.iter().filter(|id| of(id)).cloned().collect(),
                 waits: record.waits.iter().filter(|(waiting, _)| of(waiting)).cloned().collect(),
                 arrived: record.arrived.iter().filter(|id| of(id)).cloned().collect(),
@@ -166,6 +175,7 @@ impl Session<'_> {
             intent: fate.intent.or_else(|| still_open(attempt, &outcome)),
             last_run: self.task.run.filter(|_| counted),
             rewritten,
+            members_compared: attempt.members.compared && attempt.settles_members(),
         }
     }
 

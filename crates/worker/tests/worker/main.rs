@@ -6,6 +6,7 @@ mod bulk;
 mod drift;
 mod figures;
 mod leavers;
+mod members;
 mod passwords;
 mod refusals;
 mod support;

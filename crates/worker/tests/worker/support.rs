@@ -1,5 +1,6 @@
 //! A worker with a database of its own and a service provider on loopback, driven task by task.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use scimfleet_runtime::Drain;
 use scimfleet_scim_client::Egress;
 use scimfleet_store::{
     Counts, IncomingResource, LinkRow, NewTask, Opening, Password, RunKind, Sealer, Share, Store, StoreOptions,
+    Verdict, Wanted,
 };
 use scimfleet_testkit::provider::{Behaviour, Running, ServiceProvider};
 use scimfleet_worker::{Providers, TaskOutcome, Worker, WorkerLimits, process};
@@ -71,6 +73,20 @@ impl Stage {
         assert_eq!(imported.len(), documents.len());
         self.store.want_everything(self.provider).await.unwrap();
         self.store.mark_moved(self.provider).await.unwrap();
+    }
+
+    /// Marks what the outbox says was changed, as the relay does; everybody is wanted.
+    pub(crate) async fn relay(&self) {
+        let changes = self.store.outbox(100_000).await.unwrap();
+        let ids: BTreeSet<ResourceId> = changes.iter().map(|change| change.resource_id.clone()).collect();
+        let rows = self.store.resources(&ids.into_iter().collect::<Vec<_>>()).await.unwrap();
+        let verdicts = rows.into_iter().map(|row| Verdict {
+            wanted: if row.deleted { Wanted::Deleted } else { Wanted::Yes },
+            resource_id: row.id,
+            kind: row.kind,
+            changed: true,
+        });
+        self.store.relay(&changes, &[(self.provider, verdicts.collect())]).await.unwrap();
     }
 
     pub(crate) async fn id(&self, reference: &str) -> ResourceId {

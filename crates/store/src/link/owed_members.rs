@@ -1,0 +1,172 @@
+//! Members of groups of which a provider may have been told something else than what is so. Whoever changes a
+//! membership, an account or a verdict notes the pairs that it concerns, and a task compares those and no
+//! others: one member more costs the same in a group of any size (R1). The link is marked first and the pairs
+//! are noted after it, in one transaction: so a task that ends meanwhile either is not the last one, or left
+//! the pairs to be noted.
+
+use std::collections::BTreeSet;
+
+use scimfleet_core::{ProviderId, ResourceId};
+use serde::Serialize;
+use sqlx::{AnyConnection, Row};
+
+use crate::connect::Store;
+use crate::error::StoreError;
+use crate::relay::OutboxRow;
+use crate::sql::{Column, Dialect, json, statement, word};
+
+/// A member of a group that is to be compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OwedMember {
+    /// The group.
+    pub group_id: ResourceId,
+    /// The member.
+    pub member_id: ResourceId,
+    /// How often there was a reason: more of them now means that it is to be compared again.
+    pub marked: i64,
+}
+
+#[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Pair<'a> {
+    group_id: &'a ResourceId,
+    member_id: &'a ResourceId,
+}
+
+const PAIR: [Column; 2] = [Column::Text("group_id"), Column::Text("member_id")];
+const OWED: &str = "INSERT INTO owed_memberships (provider_id, group_id, member_id, marked)";
+const AGAIN: &str = "ON CONFLICT (provider_id, group_id, member_id) DO UPDATE SET marked = owed_memberships.marked + 1";
+
+impl Store {
+    /// The members of these groups that are to be compared at a provider.
+    pub async fn owed_members(
+        &self,
+        provider: ProviderId,
+        groups: &[ResourceId],
+    ) -> Result<Vec<OwedMember>, StoreError> {
+        let texts = self.dialect().texts(2);
+        let sql = statement(format!(
+            "SELECT o.group_id AS group_id, o.member_id AS member_id, o.marked AS marked FROM {texts} \
+             JOIN owed_memberships o ON o.provider_id = $1 AND o.group_id = b.id"
+        ));
+        let rows = sqlx::query(sql).bind(provider.to_string()).bind(json(groups)).fetch_all(self.read()).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(OwedMember {
+                    group_id: word(row, "owed_memberships", "group_id")?,
+                    member_id: word(row, "owed_memberships", "member_id")?,
+                    marked: row.try_get("marked")?,
+                })
+            })
+            .collect()
+    }
+}
+
+/// Notes these members of groups at a provider. A group that is compared as a whole needs none.
+pub(crate) async fn owe(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    provider: ProviderId,
+    pairs: &[(ResourceId, ResourceId)],
+) -> Result<(), StoreError> {
+    let pairs: BTreeSet<Pair<'_>> = pairs.iter().map(|(group_id, member_id)| Pair { group_id, member_id }).collect();
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    let batch = dialect.batch(2, &PAIR);
+    let sql = statement(format!(
+        "{OWED} SELECT $1, b.group_id, b.member_id, 1 FROM {batch} \
+         JOIN links l ON l.provider_id = $1 AND l.resource_id = b.group_id \
+         WHERE l.kind = 'group' AND l.wanted = 'yes' AND l.members_whole = 0 {AGAIN}"
+    ));
+    sqlx::query(sql).bind(provider.to_string()).bind(json(&pairs)).execute(tx).await?;
+    Ok(())
+}
+
+/// Notes who joined and who left, at every provider that has the group.
+pub(crate) async fn owe_changes(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    changes: &[OutboxRow],
+) -> Result<(), StoreError> {
+    let pairs: BTreeSet<Pair<'_>> = changes
+        .iter()
+        .flat_map(|change| {
+            let moved = change.added.iter().chain(&change.removed);
+            moved.map(|member_id| Pair { group_id: &change.resource_id, member_id })
+        })
+        .collect();
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    let batch = dialect.batch(1, &PAIR);
+    let sql = statement(format!(
+        "{OWED} SELECT l.provider_id, b.group_id, b.member_id, 1 FROM {batch} \
+         JOIN links l ON l.resource_id = b.group_id WHERE l.wanted = 'yes' AND l.members_whole = 0 {AGAIN}"
+    ));
+    sqlx::query(sql).bind(json(&pairs)).execute(tx).await?;
+    Ok(())
+}
+
+/// Marks the groups that hold one of these at the provider, and notes it. Returns the groups.
+pub(crate) async fn owe_left(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    provider: ProviderId,
+    left: &[&ResourceId],
+    now: i64,
+) -> Result<Vec<ResourceId>, StoreError> {
+    if left.is_empty() {
+        return Ok(Vec::new());
+    }
+    let texts = dialect.texts(2);
+    let sql = statement(format!(
+        "UPDATE links SET dirty = 1, marked = marked + 1, \
+         marked_at = CASE WHEN dirty = 0 THEN $3 ELSE marked_at END, \
+         queued_at = CASE WHEN dirty = 0 THEN NULL ELSE queued_at END \
+         WHERE provider_id = $1 AND wanted = 'yes' AND held_by IS NULL AND resource_id IN \
+         (SELECT s.group_id FROM {texts} JOIN sent_memberships s ON s.provider_id = $1 AND s.member_id = b.id) \
+         RETURNING resource_id"
+    ));
+    let query = sqlx::query(sql).bind(provider.to_string()).bind(json(left)).bind(now);
+    let rows = query.fetch_all(&mut *tx).await?;
+    let groups = rows.iter().map(|row| word(row, "links", "resource_id")).collect::<Result<Vec<_>, _>>()?;
+    let sql = statement(format!(
+        "{OWED} SELECT $1, s.group_id, s.member_id, 1 FROM {texts} \
+         JOIN sent_memberships s ON s.provider_id = $1 AND s.member_id = b.id \
+         JOIN links l ON l.provider_id = $1 AND l.resource_id = s.group_id WHERE l.members_whole = 0 {AGAIN}"
+    ));
+    sqlx::query(sql).bind(provider.to_string()).bind(json(left)).execute(tx).await?;
+    Ok(groups)
+}
+
+/// Notes whom the groups that wait lack.
+pub(crate) async fn owe_waited_for(tx: &mut AnyConnection, provider: ProviderId) -> Result<(), StoreError> {
+    let sql = statement(format!(
+        "{OWED} SELECT $1, w.waiting_id, w.needed_id, 1 FROM link_waits w \
+         JOIN links l ON l.provider_id = $1 AND l.resource_id = w.waiting_id \
+         WHERE w.provider_id = $1 AND l.kind = 'group' AND l.state = 'waiting' AND l.members_whole = 0 {AGAIN}"
+    ));
+    sqlx::query(sql).bind(provider.to_string()).execute(tx).await?;
+    Ok(())
+}
+
+/// Forgets what was compared, unless there was another reason meanwhile.
+pub(crate) async fn forget_owed(
+    tx: &mut AnyConnection,
+    dialect: Dialect,
+    provider: ProviderId,
+    compared: &[OwedMember],
+    stale: &[ResourceId],
+) -> Result<(), StoreError> {
+    let ours: Vec<&OwedMember> = compared.iter().filter(|one| !stale.contains(&one.group_id)).collect();
+    if ours.is_empty() {
+        return Ok(());
+    }
+    let batch = dialect.batch(2, &[PAIR[0], PAIR[1], Column::Int("marked")]);
+    let sql = statement(format!(
+        "DELETE FROM owed_memberships WHERE provider_id = $1 AND (group_id, member_id, marked) IN \
+         (SELECT b.group_id, b.member_id, b.marked FROM {batch})"
+    ));
+    sqlx::query(sql).bind(provider.to_string()).bind(json(&ours)).execute(tx).await?;
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Members of groups that come and go although nobody changes the group (R24).
+
+use scimfleet_core::ResourceKind;
+use scimfleet_core::state::LinkState;
+use scimfleet_core::task::Lane;
+use scimfleet_store::{HoldItem, Verdict, Wanted};
+use scimfleet_testkit::provider::{Behaviour, Fault, Matcher};
+
+use crate::support::{Stage, group, user};
+
+const USER: ResourceKind = ResourceKind::User;
+const GROUP: ResourceKind = ResourceKind::Group;
+
+fn plain() -> Behaviour {
+    Behaviour { bulk: false, ..Behaviour::default() }
+}
+
+/// The accounts in the group there, sorted.
+fn members(stage: &Stage) -> Vec<String> {
+    let shown = stage.target.named(GROUP, "Team").remove(0);
+    let list = shown["members"].as_array().cloned().unwrap_or_default();
+    let mut ids: Vec<String> = list.iter().map(|member| member["value"].as_str().unwrap().to_owned()).collect();
+    ids.sort();
+    ids
+}
+
+async fn accounts(stage: &Stage, names: &[&str]) -> Vec<String> {
+    let mut ids = Vec::new();
+    for name in names {
+        ids.push(stage.link(name).await.remote_id.unwrap().to_string());
+    }
+    ids.sort();
+    ids
+}
+
+async fn verdict(stage: &Stage, name: &str, wanted: Wanted) {
+    let verdict = Verdict { resource_id: stage.id(name).await, kind: USER, wanted, changed: false };
+    stage.store.apply_verdicts(stage.provider, &[verdict]).await.unwrap();
+}
+
+/// Three users in a group, all in step.
+async fn team() -> Stage {
+    let stage = Stage::new(plain()).await;
+    stage.users(3).await;
+    stage.import(&[group("Team", &["u0000", "u0001", "u0002"])]).await;
+    stage.relay().await;
+    stage.full_sync().await;
+    assert_eq!(members(&stage), accounts(&stage, &["u0000", "u0001", "u0002"]).await);
+    stage
+}
+
+#[tokio::test]
+async fn a_member_that_was_parked_arrives_by_itself() {
+    let stage = Stage::new(plain()).await;
+    stage.users(2).await;
+    stage.target.script(Matcher::on("POST", "/Users").times(1), Fault::Status(400));
+    stage.changes(USER, Lane::Changes).await;
+    assert_eq!(stage.links(LinkState::Parked).await, 1);
+    stage.import(&[group("Team", &["u0000", "u0001"])]).await;
+    stage.changes(GROUP, Lane::Changes).await;
+    assert_eq!(members(&stage).len(), 1);
+    assert_eq!(stage.link("Team").await.state, LinkState::InSync, "a parked member is not waited for");
+    stage.store.retry_parked(Some(stage.provider), None).await.unwrap();
+    stage.changes(USER, Lane::Changes).await;
+    assert_eq!(stage.changes(GROUP, Lane::Changes).await, 1);
+    assert_eq!(members(&stage), accounts(&stage, &["u0000", "u0001"]).await);
+}
+
+#[tokio::test]
+async fn an_inactive_member_arrives_with_its_account() {
+    let stage = Stage::new(plain()).await;
+    let mut inactive = user(1);
+    inactive["active"] = false.into();
+    stage.import(&[user(0), inactive]).await;
+    stage.import(&[group("Team", &["u0000", "u0001"])]).await;
+    stage.full_sync().await;
+    assert_eq!(members(&stage), accounts(&stage, &["u0000"]).await);
+    stage.import(&[user(1)]).await;
+    stage.relay().await;
+    stage.changes(USER, Lane::Changes).await;
+    assert_eq!(stage.changes(GROUP, Lane::Changes).await, 1);
+    assert_eq!(members(&stage), accounts(&stage, &["u0000", "u0001"]).await);
+}
+
+#[tokio::test]
+async fn who_leaves_the_scope_leaves_the_groups_and_comes_back_to_them() {
+    let stage = team().await;
+    verdict(&stage, "u0001", Wanted::OutOfScope).await;
+    stage.changes(USER, Lane::Leavers).await;
+    assert_eq!(stage.changes(GROUP, Lane::Leavers).await, 1);
+    assert_eq!(members(&stage), accounts(&stage, &["u0000", "u0002"]).await);
+    verdict(&stage, "u0001", Wanted::Yes).await;
+    stage.changes(USER, Lane::Changes).await;
+    assert_eq!(stage.changes(GROUP, Lane::Changes).await, 1);
+    assert_eq!(members(&stage), accounts(&stage, &["u0000", "u0001", "u0002"]).await);
+    assert_eq!(stage.changes(GROUP, Lane::Changes).await, 0);
+    stage.assert_well_formed();
+}
+
+#[tokio::test]
+async fn whom_the_guard_holds_stays_in_the_groups() {
+    let stage = team().await;
+    verdict(&stage, "u0001", Wanted::OutOfScope).await;
+    let id = stage.id("u0001").await;
+    let marked = 0;
+    let item = HoldItem { resource_id: id, kind: USER, name: String::new(), operation: String::new(), marked };
+    stage.store.withhold(stage.provider, None, "a test", &[item]).await.unwrap();
+    let team = stage.id("Team").await;
+    stage.store.mark(stage.provider, &[team]).await.unwrap();
+    assert_eq!(stage.changes(GROUP, Lane::Changes).await, 1);
+    assert_eq!(members(&stage).len(), 3);
+}
+
+#[tokio::test]
+async fn an_account_that_is_made_again_is_a_member_again() {
+    let stage = team().await;
+    let lost = stage.link("u0001").await.remote_id.unwrap();
+    stage.target.remove(USER, lost.as_str()).unwrap();
+    let id = stage.id("u0001").await;
+    for _ in 0..3 {
+        stage.store.mark(stage.provider, std::slice::from_ref(&id)).await.unwrap();
+        stage.store.mark_missing(stage.provider, std::slice::from_ref(&id)).await.unwrap();
+        stage.changes(USER, Lane::Changes).await;
+        stage.changes(GROUP, Lane::Changes).await;
+        stage.no_more_waiting().await;
+    }
+    let again = stage.link("u0001").await.remote_id.unwrap();
+    assert_ne!(again, lost);
+    assert!(members(&stage).contains(&again.to_string()), "{:?} lacks {again}", members(&stage));
+    assert!(!members(&stage).contains(&lost.to_string()));
+}
+
+#[tokio::test]
+async fn members_that_join_and_leave_are_one_look_at_those() {
+    let stage = team().await;
+    stage.import(&[user(3), group("Team", &["u0000", "u0002", "u0003"])]).await;
+    stage.relay().await;
+    stage.changes(USER, Lane::Changes).await;
+    stage.changes(GROUP, Lane::Changes).await;
+    assert_eq!(members(&stage), accounts(&stage, &["u0000", "u0002", "u0003"]).await);
+    let team = stage.id("Team").await;
+    assert_eq!(stage.store.owed_members(stage.provider, &[team]).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn members_that_could_not_be_sent_stay_owed() {
+    let stage = team().await;
+    stage.import(&[group("Team", &["u0000"])]).await;
+    stage.relay().await;
+    stage.target.script(Matcher::on("PATCH", "/Groups").times(1), Fault::Status(503));
+    stage.changes(GROUP, Lane::Changes).await;
+    assert_eq!(members(&stage).len(), 3);
+    stage.store.retry_parked(None, None).await.unwrap();
+    let team = stage.id("Team").await;
+    assert_eq!(stage.store.owed_members(stage.provider, &[team]).await.unwrap().len(), 2);
+    stage.no_more_waiting().await;
+    stage.changes(GROUP, Lane::Changes).await;
+    assert_eq!(members(&stage), accounts(&stage, &["u0000"]).await);
+}
