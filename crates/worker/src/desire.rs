@@ -133,6 +133,12 @@ async fn groups_by_user(
     Ok(by_user)
 }
 
+/// What an object's account is recognised by, where its mappings give nothing (R25).
+pub(crate) fn identity_of(row: &ResourceRow) -> Document {
+    let external_id = row.external_id.clone().unwrap_or_else(|| row.id.to_string());
+    Document::from_iter([("externalId".to_owned(), Value::from(external_id))])
+}
+
 enum Merged {
     Document(Box<Combined>),
     Skip,

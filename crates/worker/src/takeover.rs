@@ -15,7 +15,7 @@ use scimfleet_store::{ResourceRow, Store, TakenLink};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::desire::{Desire, desires};
+use crate::desire::{Desire, desires, identity_of};
 use crate::preview::PreviewError;
 use crate::provider::Provider;
 
@@ -286,11 +286,6 @@ impl Work<'_> {
             _ => Ok(()),
         }
     }
-}
-
-fn identity_of(row: &ResourceRow) -> Document {
-    let external_id = row.external_id.clone().unwrap_or_else(|| row.id.to_string());
-    Document::from_iter([("externalId".to_owned(), Value::from(external_id))])
 }
 
 fn members_of(group: &Document) -> Vec<RemoteId> {

@@ -247,12 +247,19 @@ pub(super) async fn sync_now(
     Ok(report)
 }
 
+/// Whether nobody recorded anything of an object since it was asked for. A link that is as young as the question
+/// was made by it: only an attempt, or words, tell that somebody worked on it.
+fn is_pending(link: &LinkRow, began_ms: i64) -> bool {
+    let worked_on = link.updated_at_ms >= began_ms && (link.attempts > 0 || link.last_error.is_some());
+    link.dirty && !worked_on
+}
+
 /// Waits until the link has settled, then tells from the log what was done.
 async fn settled(store: &Store, row: &ProviderRow, resource: &ResourceRow, began: i64) -> Result<RunReport, CliError> {
     let deadline = tokio::time::Instant::now() + OBJECT_WAIT_MAX;
     let link = loop {
         let link = store.links_at(row.id, std::slice::from_ref(&resource.id)).await?.into_iter().next();
-        let pending = link.as_ref().is_some_and(|link| link.dirty && link.updated_at_ms < began);
+        let pending = link.as_ref().is_some_and(|link| is_pending(link, began));
         if !pending || tokio::time::Instant::now() > deadline {
             break link;
         }

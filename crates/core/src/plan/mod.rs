@@ -4,6 +4,7 @@
 pub mod change;
 pub mod dialect;
 pub mod digest;
+pub mod doubt;
 pub mod lists;
 pub mod member;
 pub mod take_over;

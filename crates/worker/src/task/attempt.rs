@@ -19,9 +19,12 @@ use serde_json::Value;
 use super::wire::{Via, Write};
 use crate::desire::Desired;
 
-/// Keys of an intent, as it is kept with the link: the operation, and whether its write has a row in the log.
+/// Keys of an intent, as it is kept with the link: the operation, whether its write has a row in the log, and
+/// which attributes it is about; never a value.
 pub(crate) const INTENT_OPERATION: &str = "operation";
 pub(crate) const INTENT_LOGGED: &str = "logged";
+/// The paths of what it changes.
+pub(crate) const INTENT_PATHS: &str = "paths";
 
 /// The outcome in the log of a write that was announced and of which nobody knows whether it was sent.
 const UNCERTAIN: &str = "uncertain";
@@ -97,6 +100,12 @@ pub(crate) struct Attempt {
     pub(crate) compared: bool,
     /// Nothing was owed: its link is given back as it was.
     pub(crate) untouched: bool,
+    /// Paths that a write of unknown outcome may have changed, and that the plan does not set anyhow.
+    pub(crate) doubts: Vec<String>,
+    /// The identity of an object whose create may have been applied and that shall have no account.
+    pub(crate) orphan: Option<Document>,
+    /// It was seen what became of the write that somebody began.
+    pub(crate) resolved: bool,
     /// A group that is gone: the provider holds none of its members any more.
     pub(crate) emptied: bool,
 }
@@ -129,6 +138,9 @@ impl Attempt {
             repairs: false,
             compared: false,
             untouched: false,
+            doubts: Vec::new(),
+            orphan: None,
+            resolved: false,
             emptied: false,
         }
     }
@@ -176,12 +188,34 @@ impl Attempt {
             .as_ref()
             .is_some_and(|plan| !matches!(plan.operation, scimfleet_core::plan::Operation::Nothing(_)));
         self.outcome.is_none()
-            && (planned || self.members.differ() || self.is_suspect() || self.repairs || self.owes_password())
+            && (planned
+                || self.members.differ()
+                || self.is_suspect()
+                || self.repairs
+                || self.owes_password()
+                || self.in_doubt())
     }
 
     /// Whether somebody began a write and nobody knows what became of it.
     pub(crate) fn has_open_intent(&self) -> bool {
         self.link.intent.is_some()
+    }
+
+    /// Whether it must be seen first what became of a write that somebody began.
+    pub(crate) fn in_doubt(&self) -> bool {
+        !self.doubts.is_empty() || self.orphan.is_some()
+    }
+
+    /// The paths that an open intent names.
+    pub(crate) fn intended_paths(&self) -> Vec<String> {
+        let intent = self.link.intent.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let paths = intent.as_ref().and_then(|intent| intent[INTENT_PATHS].as_array());
+        paths.into_iter().flatten().filter_map(|path| path.as_str().map(str::to_owned)).collect()
+    }
+
+    /// Whether a create may have been applied of which no account is known.
+    pub(crate) fn has_lost_create(&self) -> bool {
+        self.has_open_intent() && self.account.remote_id.is_none()
     }
 
     /// Whether this attempt itself sent a write.

@@ -115,7 +115,8 @@ impl Session<'_> {
             Err(halt) => return self.halted(&halt),
         };
         // Our own create, whose answer was lost, is ours.
-        let ours = attempt.has_open_intent() && shows_our_external_id(attempt, &answer);
+        let sent = attempt.desired.as_ref().is_some_and(|desired| shows_external_id(&desired.document, &answer));
+        let ours = attempt.has_open_intent() && sent;
         attempt.account.remote_id = Some(account);
         attempt.account.ownership = Some(if ours { Ownership::Created } else { Ownership::Adopted });
         attempt.account.version = answer.version;
@@ -148,8 +149,9 @@ impl Session<'_> {
     }
 }
 
-fn shows_our_external_id(attempt: &Attempt, answer: &Answer) -> bool {
-    let sent = attempt.desired.as_ref().and_then(|desired| desired.document.get("externalId"));
+/// Whether the account shows the externalId that this document has.
+pub(crate) fn shows_external_id(document: &Document, answer: &Answer) -> bool {
+    let sent = document.get("externalId");
     let shown = answer.document.as_ref().and_then(|document| document.get("externalId"));
     sent.is_some() && sent == shown
 }

@@ -4,6 +4,7 @@
 mod attempt;
 mod bulk;
 mod create;
+mod doubt;
 mod guard;
 mod invalid;
 mod learned;
@@ -39,6 +40,7 @@ use tokio::sync::OnceCell;
 
 use self::attempt::Attempt;
 use self::bulk::{Bulk, Room};
+use self::doubt::doubts_of;
 use self::lookup::{Everybody, Listed, Sought};
 use self::pace::{Health, LEASE, RENEW_EVERY, Tenure, Trip};
 use self::settle::intent_of;
@@ -269,10 +271,12 @@ impl Session<'_> {
             attempt.plan = self.plan(attempt);
             let mends = self.provider.row.settings.drift == Drift::Repair && attempt.link.drifted;
             attempt.repairs = mends && attempt.desired.is_some() && attempt.account.remote_id.is_some();
+            attempt.doubts = doubts_of(attempt);
             if let Some(desired) = &attempt.desired {
                 attempt.waits_for.extend(desired.waits_for.iter().cloned());
             }
         }
+        self.identify_orphans(attempts).await?;
         self.guard(attempts).await?;
         self.load_passwords(attempts).await?;
         Ok(())

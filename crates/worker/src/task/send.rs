@@ -20,6 +20,12 @@ impl Session<'_> {
             attempt.outcome = Some(outcome);
             return;
         }
+        if attempt.in_doubt()
+            && let Some(outcome) = self.resolve(attempt).await
+        {
+            attempt.outcome = Some(outcome);
+            return;
+        }
         if attempt.repairs
             && let Some(outcome) = self.compare(attempt).await
         {

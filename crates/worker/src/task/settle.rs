@@ -9,7 +9,7 @@ use scimfleet_runtime::metrics::{CHANGE_LATENCY_SECONDS, OPERATIONS_TOTAL};
 use scimfleet_store::{Counts, LinkResult, Recorded, Released, StoreError, TaskClose, TaskRecord, Wanted};
 
 use super::Session;
-use super::attempt::{Attempt, INTENT_LOGGED, INTENT_OPERATION};
+use super::attempt::{Attempt, INTENT_LOGGED, INTENT_OPERATION, INTENT_PATHS};
 
 /// A snoozed run task is looked at again after this long at the earliest.
 const LATER_MS_MIN: i64 = 200;
@@ -284,7 +284,10 @@ fn parked(reason: ParkReason, words: String) -> Fate {
 fn still_open(attempt: &Attempt, outcome: &Outcome) -> Option<String> {
     let told = match outcome {
         Outcome::Retry { .. } | Outcome::Throttled(_) | Outcome::Again(_) | Outcome::Held => attempt.wrote(),
-        Outcome::Invalid(_) | Outcome::Parked(..) => attempt.account.remote_id.is_some(),
+        Outcome::Invalid(_) | Outcome::Parked(..) | Outcome::Kept if attempt.account.remote_id.is_some() => {
+            attempt.wrote() || attempt.resolved
+        }
+        Outcome::Invalid(_) | Outcome::Parked(..) | Outcome::Kept => false,
         _ => true,
     };
     (attempt.has_open_intent() && !told).then(|| intent(attempt, true))
@@ -314,5 +317,11 @@ fn intent(attempt: &Attempt, logged: bool) -> String {
         _ if attempt.link.kind == ResourceKind::Group => "members",
         _ => "write",
     };
-    serde_json::json!({ INTENT_OPERATION: word, INTENT_LOGGED: logged }).to_string()
+    // What an open intent may have changed stays in doubt until it was seen, or set again.
+    let mut paths = if attempt.resolved { Vec::new() } else { attempt.intended_paths() };
+    let planned = attempt.plan.iter().flat_map(|plan| &plan.changes).map(|change| change.path.clone());
+    paths.extend(planned);
+    paths.sort_unstable();
+    paths.dedup();
+    serde_json::json!({ INTENT_OPERATION: word, INTENT_LOGGED: logged, INTENT_PATHS: paths }).to_string()
 }

@@ -1,0 +1,157 @@
+//! Writes whose answer was lost, and whose reason is gone before anybody learns whether they were applied (R20).
+
+use scimfleet_core::ResourceKind;
+use scimfleet_core::state::LinkState;
+use scimfleet_core::task::Lane;
+use scimfleet_store::{Verdict, Wanted};
+use scimfleet_testkit::provider::{Behaviour, Fault, Matcher};
+use serde_json::{Value, json};
+
+use crate::support::{Stage, group, user};
+
+const USER: ResourceKind = ResourceKind::User;
+const GROUP: ResourceKind = ResourceKind::Group;
+
+/// What a provider may do with a request that it does not answer.
+const LOST: [Fault; 2] = [Fault::DropAnswerAfterApplying, Fault::ResetBeforeApplying];
+
+async fn stage() -> Stage {
+    Stage::new(Behaviour { bulk: false, ..Behaviour::default() }).await
+}
+
+fn with(attribute: &str, value: Value) -> Value {
+    let mut user = user(0);
+    user[attribute] = value;
+    user
+}
+
+/// Sends `edit` and loses the answer, then sends `after`; returns what the provider holds.
+async fn taken_back(fault: &Fault, before: Value, edit: Value, after: Value) -> Value {
+    let stage = stage().await;
+    stage.import(&[before]).await;
+    stage.changes(USER, Lane::Changes).await;
+    stage.import(&[edit]).await;
+    stage.target.script(Matcher::on("PATCH", "/Users").times(1), fault.clone());
+    stage.changes(USER, Lane::Changes).await;
+    assert_eq!(stage.links(LinkState::Retrying).await, 1, "{fault:?}");
+    stage.import(&[after]).await;
+    stage.no_more_waiting().await;
+    stage.changes(USER, Lane::Changes).await;
+    assert_eq!(stage.links(LinkState::InSync).await, 1, "{fault:?}");
+    let mark = stage.target.mark();
+    stage.no_more_waiting().await;
+    stage.changes(USER, Lane::Changes).await;
+    assert_eq!(stage.target.counts_since(&mark).total(), 0, "nothing is in doubt any more");
+    stage.target.named(USER, "u0000").remove(0)
+}
+
+#[tokio::test]
+async fn an_edit_that_was_taken_back_is_taken_back_there() {
+    for fault in &LOST {
+        let there = taken_back(fault, user(0), with("title", json!("Lost")), user(0)).await;
+        assert_eq!(there["title"], "Engineer", "{fault:?}");
+        let there = taken_back(fault, user(0), with("nickName", json!("Lost")), with("nickName", Value::Null)).await;
+        assert!(there.get("nickName").is_none(), "{fault:?}: {there}");
+        let there = taken_back(fault, user(0), with("active", json!(false)), user(0)).await;
+        assert_eq!(there["active"], true, "{fault:?}");
+        let there = taken_back(fault, user(0), with("title", json!("Lost")), with("locale", json!("de"))).await;
+        assert_eq!((&there["title"], &there["locale"]), (&json!("Engineer"), &json!("de")), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_edit_that_still_holds_is_sent_again_without_a_look() {
+    let stage = stage().await;
+    stage.users(1).await;
+    stage.changes(USER, Lane::Changes).await;
+    stage.import(&[with("title", json!("New"))]).await;
+    stage.target.script(Matcher::on("PATCH", "/Users").times(1), Fault::DropAnswerAfterApplying);
+    stage.changes(USER, Lane::Changes).await;
+    let mark = stage.target.mark();
+    stage.no_more_waiting().await;
+    stage.changes(USER, Lane::Changes).await;
+    assert_eq!(stage.target.counts_since(&mark).of("GET"), 0);
+    assert_eq!(stage.target.named(USER, "u0000")[0]["title"], "New");
+}
+
+#[tokio::test]
+async fn a_reactivation_that_was_lost_does_not_outlive_its_user() {
+    let stage = stage().await;
+    stage.users(1).await;
+    stage.changes(USER, Lane::Changes).await;
+    stage.import(&[with("active", json!(false))]).await;
+    stage.changes(USER, Lane::Changes).await;
+    stage.import(&[user(0)]).await;
+    stage.target.script(Matcher::on("PATCH", "/Users").times(1), Fault::DropAnswerAfterApplying);
+    stage.changes(USER, Lane::Changes).await;
+    let verdict =
+        Verdict { resource_id: stage.id("u0000").await, kind: USER, wanted: Wanted::OutOfScope, changed: false };
+    stage.store.apply_verdicts(stage.provider, &[verdict]).await.unwrap();
+    stage.changes(USER, Lane::Leavers).await;
+    assert_eq!(stage.target.named(USER, "u0000")[0]["active"], false);
+}
+
+/// A create whose answer is lost, and an end of the user before it is looked at again.
+async fn end_of_a_lost_create(fault: &Fault, behaviour: Behaviour, end: impl AsyncFnOnce(&Stage)) -> Stage {
+    let stage = Stage::new(behaviour).await;
+    stage.users(1).await;
+    stage.target.script(Matcher::on("POST", "/Users").times(1), fault.clone());
+    stage.changes(USER, Lane::Changes).await;
+    assert_eq!(stage.links(LinkState::Retrying).await, 1, "{fault:?}");
+    end(&stage).await;
+    for _ in 0..4 {
+        stage.no_more_waiting().await;
+        stage.changes(USER, Lane::Leavers).await;
+    }
+    stage
+}
+
+#[tokio::test]
+async fn a_user_deleted_while_its_create_is_uncertain_keeps_no_account() {
+    for fault in &LOST {
+        let plain = Behaviour { bulk: false, ..Behaviour::default() };
+        let stage = end_of_a_lost_create(fault, plain.clone(), async |stage| {
+            let id = stage.id("u0000").await;
+            stage.store.delete_resources(&[id]).await.unwrap();
+            stage.store.want_everything(stage.provider).await.unwrap();
+        })
+        .await;
+        assert_eq!((stage.target.users_count(), stage.links(LinkState::Gone).await), (0, 1), "{fault:?}");
+        let stage = end_of_a_lost_create(fault, plain, async |stage| {
+            stage.import(&[with("active", json!(false))]).await;
+        })
+        .await;
+        let active: Vec<Value> = stage.target.named(USER, "u0000").iter().map(|user| user["active"].clone()).collect();
+        let expected = if *fault == LOST[0] { vec![json!(false)] } else { Vec::new() };
+        assert_eq!(active, expected, "{fault:?}: an inactive user has no account, or one that is turned off");
+    }
+}
+
+/// A group of one whose members' change is lost and taken back.
+async fn members_taken_back(fault: &Fault, before: &[&str], lost: &[&str]) {
+    let stage = stage().await;
+    stage.users(3).await;
+    stage.import(&[group("Team", before)]).await;
+    stage.full_sync().await;
+    stage.relay().await;
+    stage.changes(GROUP, Lane::Changes).await;
+    stage.import(&[group("Team", lost)]).await;
+    stage.relay().await;
+    stage.target.script(Matcher::on("PATCH", "/Groups").times(1), fault.clone());
+    stage.changes(GROUP, Lane::Changes).await;
+    stage.import(&[group("Team", before)]).await;
+    stage.relay().await;
+    stage.no_more_waiting().await;
+    stage.changes(GROUP, Lane::Changes).await;
+    let shown = stage.target.named(GROUP, "Team").remove(0)["members"].as_array().cloned().unwrap_or_default();
+    assert_eq!(shown.len(), before.len(), "{fault:?} {before:?} {lost:?}: {shown:?}");
+    assert_eq!(stage.link("Team").await.state, LinkState::InSync, "{fault:?}");
+}
+
+#[tokio::test]
+async fn members_that_were_taken_back_are_taken_back_there() {
+    for fault in &LOST {
+        members_taken_back(fault, &["u0000"], &["u0000", "u0001"]).await;
+        members_taken_back(fault, &["u0000", "u0001"], &["u0000"]).await;
+    }
+}
