@@ -47,7 +47,7 @@ pub use hold::{HoldItem, HoldRow};
 pub use lease::Lease;
 pub use leavers::{Leaver, LeaverFigure};
 pub use link::claim::ClaimedLink;
-pub use link::owed_members::OwedMember;
+pub use link::owed_members::{DoubtedMember, OwedMember};
 pub use link::read::{LinkCounts, LinkRow, Share};
 pub use link::record::{LinkResult, MembershipChange, Recorded, Released, TaskRecord};
 pub use link::relink::{LinkedAccount, Relink, ShownMember};

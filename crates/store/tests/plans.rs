@@ -118,6 +118,7 @@ async fn work(store: &Store) {
     store.membership_delta(provider, std::slice::from_ref(&group)).await.unwrap();
     store.members_at(provider, std::slice::from_ref(&group)).await.unwrap();
     store.owed_delta(provider, std::slice::from_ref(&group)).await.unwrap();
+    store.doubted_members(provider, std::slice::from_ref(&group)).await.unwrap();
     let compared = store.owed_members(provider, std::slice::from_ref(&group)).await.unwrap();
     store.resources_after(ResourceKind::Group, None, 100).await.unwrap();
     let results = claimed.iter().map(|link| result(link, &group)).collect();
@@ -216,7 +217,7 @@ async fn no_statement_of_a_task_reads_a_whole_large_table() {
             }
         }
     }
-    assert_eq!(compared, 4, "memberships and what was sent, each from both sides");
+    assert_eq!(compared, 6, "memberships and what was sent, each from both sides");
     assert!(whole.is_empty(), "{} whole reads:\n{}", whole.len(), whole.join("\n"));
     store.close().await;
 }

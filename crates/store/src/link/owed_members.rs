@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use scimfleet_core::{ProviderId, ResourceId};
+use scimfleet_core::{ProviderId, RemoteId, ResourceId, ResourceKind};
 use serde::Serialize;
 use sqlx::{AnyConnection, Row};
 
@@ -59,6 +59,52 @@ impl Store {
             })
             .collect()
     }
+
+    /// Of the members of these groups that are noted as owed, those that show no difference: whoever does not
+    /// know what became of a write of theirs settles them again.
+    pub async fn doubted_members(
+        &self,
+        provider: ProviderId,
+        groups: &[ResourceId],
+    ) -> Result<Vec<DoubtedMember>, StoreError> {
+        let texts = self.dialect().texts(2);
+        let sql = statement(format!(
+            "SELECT o.group_id AS group_id, o.member_id AS member_id, l.kind AS kind, l.remote_id AS remote_id, \
+             m.member_id AS belongs FROM {texts} JOIN owed_memberships o ON o.provider_id = $1 AND o.group_id = b.id \
+             JOIN links l ON l.provider_id = $1 AND l.resource_id = o.member_id AND l.remote_id IS NOT NULL \
+             LEFT JOIN memberships m ON m.group_id = o.group_id AND m.member_id = o.member_id \
+             LEFT JOIN sent_memberships s ON s.provider_id = $1 AND s.group_id = o.group_id \
+             AND s.member_id = o.member_id \
+             WHERE (m.member_id IS NULL) = (s.member_id IS NULL) AND (m.member_id IS NULL OR l.wanted = 'yes')"
+        ));
+        let rows = sqlx::query(sql).bind(provider.to_string()).bind(json(groups)).fetch_all(self.read()).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(DoubtedMember {
+                    group_id: word(row, "owed_memberships", "group_id")?,
+                    member_id: word(row, "owed_memberships", "member_id")?,
+                    kind: word(row, "links", "kind")?,
+                    remote_id: word(row, "links", "remote_id")?,
+                    belongs: row.try_get::<Option<String>, _>("belongs")?.is_some(),
+                })
+            })
+            .collect()
+    }
+}
+
+/// A member of which a write of unknown outcome may have made something else than what counts as sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoubtedMember {
+    /// The group.
+    pub group_id: ResourceId,
+    /// The member.
+    pub member_id: ResourceId,
+    /// User or group.
+    pub kind: ResourceKind,
+    /// Its account.
+    pub remote_id: RemoteId,
+    /// It belongs to the group.
+    pub belongs: bool,
 }
 
 /// Notes these members of groups at a provider. A group that is compared as a whole needs none.
@@ -82,7 +128,8 @@ pub(crate) async fn owe(
     Ok(())
 }
 
-/// Notes who joined and who left, at every provider that has the group.
+/// Notes who joined and who left, at every provider that has the group, also where it is compared as a whole:
+/// a write of unknown outcome may have been about them.
 pub(crate) async fn owe_changes(
     tx: &mut AnyConnection,
     dialect: Dialect,
@@ -101,7 +148,7 @@ pub(crate) async fn owe_changes(
     let batch = dialect.batch(1, &PAIR);
     let sql = statement(format!(
         "{OWED} SELECT l.provider_id, b.group_id, b.member_id, 1 FROM {batch} \
-         JOIN links l ON l.resource_id = b.group_id WHERE l.wanted = 'yes' AND l.members_whole = 0 {AGAIN}"
+         JOIN links l ON l.resource_id = b.group_id WHERE l.wanted = 'yes' {AGAIN}"
     ));
     sqlx::query(sql).bind(json(&pairs)).execute(tx).await?;
     Ok(())

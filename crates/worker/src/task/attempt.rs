@@ -49,6 +49,8 @@ pub(crate) struct Members {
     pub(crate) vanished: Vec<(ResourceId, RemoteId)>,
     /// Vanished members that the provider may still list.
     pub(crate) dangling: Vec<(ResourceId, RemoteId)>,
+    /// Members that a write of unknown outcome may have put there.
+    pub(crate) suspect: Vec<(ResourceId, RemoteId)>,
     pub(crate) waiting: Vec<ResourceId>,
     /// Members that are not sent and not waited for: without an account, or not wanted there (R24). The group
     /// is looked at again when that changes.
@@ -73,7 +75,7 @@ impl Members {
     }
 
     pub(crate) fn differ(&self) -> bool {
-        !self.add.is_empty() || !self.remove.is_empty() || !self.dangling.is_empty()
+        [&self.add, &self.remove, &self.dangling, &self.suspect].iter().any(|list| !list.is_empty())
     }
 }
 

@@ -35,6 +35,7 @@ impl Session<'_> {
         for delta in self.differences(&whole, &owed).await? {
             self.sort_delta(delta, &mut by_group);
         }
+        self.load_doubted(attempts, &mut by_group).await?;
         let profile = &self.provider.profile;
         let puts = profile.update == Update::Put || profile.update_of_members() == Update::Put;
         let wanting: Vec<ResourceId> = attempts
@@ -83,6 +84,26 @@ impl Session<'_> {
             differences.push(store.owed_delta(provider, owed).await?);
         }
         Ok(differences)
+    }
+
+    /// What a write of unknown outcome may have changed is settled again, where nothing differs by now (R20).
+    async fn load_doubted(
+        &self,
+        attempts: &[Attempt],
+        by_group: &mut HashMap<ResourceId, Members>,
+    ) -> Result<(), StoreError> {
+        let uncertain = |attempt: &&Attempt| attempt.outcome.is_none() && attempt.has_open_intent();
+        let groups: Vec<ResourceId> = attempts.iter().filter(uncertain).map(|attempt| attempt.id().clone()).collect();
+        if groups.is_empty() {
+            return Ok(());
+        }
+        for one in self.worker.store.doubted_members(self.provider.row.id, &groups).await? {
+            let members = by_group.entry(one.group_id).or_default();
+            note_kind(members, one.kind, &one.member_id);
+            let list = if one.belongs { &mut members.add } else { &mut members.suspect };
+            list.push((one.member_id, one.remote_id));
+        }
+        Ok(())
     }
 
     fn sort_delta(&self, delta: MembershipDelta, by_group: &mut HashMap<ResourceId, Members>) {
@@ -139,8 +160,8 @@ impl Session<'_> {
         let mut values = member_values(&members.sent(&members.whole), &self.provider.profile);
         let there = shown.and_then(|shown| shown.get("members")).and_then(Value::as_array);
         if let (Some(there), Value::Array(list)) = (there, &mut values) {
-            let ours = members.whole.iter().chain(&members.remove).chain(&members.dangling).chain(&members.vanished);
-            let known: HashSet<&str> = ours.map(|(_, account)| account.as_str()).collect();
+            let ours = [&members.whole, &members.remove, &members.dangling, &members.vanished, &members.suspect];
+            let known: HashSet<&str> = ours.into_iter().flatten().map(|(_, account)| account.as_str()).collect();
             let id = |member: &Value| {
                 member.get("value").map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned))
             };
@@ -181,7 +202,12 @@ impl Session<'_> {
                 Err(halt) => return Err(self.members_halted(attempt, &halt).await),
             }
         }
-        self.remove_dangling(attempt, &account).await
+        self.remove_dangling(attempt, &account).await?;
+        // Whether they are there nobody knows, so each is taken out by itself, and need not be there.
+        for member in std::mem::take(&mut attempt.members.suspect) {
+            self.take_out(attempt, &account, &[member]).await?;
+        }
+        Ok(())
     }
 
     /// Takes members out whose accounts are gone. A provider that does not list them any more says so by
@@ -366,6 +392,7 @@ impl Attempt {
         let gone: Vec<ResourceId> = removed.into_iter().chain(dangling).map(|(member, _)| member).collect();
         self.forget_members(&gone);
         self.members.add.clear();
+        self.members.suspect.clear();
     }
 
     /// Members whose accounts are gone need no request, only forgetting.
