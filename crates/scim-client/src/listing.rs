@@ -285,10 +285,15 @@ pub struct Lister {
 }
 
 impl Lister {
-    /// From the beginning ([`ListPosition::start`]), or from a saved position. In the latter case give
-    /// what was read already to [`Lister::already_read`]; without them a resource that comes once before
-    /// and once after the break is counted twice.
-    pub fn new(client: ScimClient, kind: ResourceKind, position: ListPosition) -> Self {
+    /// From the beginning, as the client's profile says that this provider pages.
+    pub fn new(client: ScimClient, kind: ResourceKind) -> Self {
+        let start = ListPosition::start_of(client.profile());
+        Self::resume(client, kind, start)
+    }
+
+    /// From a saved position. Give what was read already to [`Lister::already_read`]; without them a resource
+    /// that comes once before and once after the break is counted twice.
+    pub fn resume(client: ScimClient, kind: ResourceKind, position: ListPosition) -> Self {
         Self { client, kind, position: Some(position), seen: Seen::default(), listing: None }
     }
 

@@ -7,6 +7,7 @@ mod desire;
 mod drift;
 pub mod examine;
 mod impact;
+mod listing;
 mod observe;
 mod planted;
 pub mod preview;

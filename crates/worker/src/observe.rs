@@ -116,9 +116,12 @@ impl Session<'_> {
     ) -> Result<Result<End, ScimError>, StoreError> {
         let began = Instant::now();
         let mut saved_at = began;
-        let position = saved.at.clone().unwrap_or_else(|| ListPosition::start_of(&self.provider.profile));
-        let mut lister = Lister::new(self.provider.client.clone(), self.task.kind, position)
-            .already_read(std::mem::take(&mut saved.read));
+        let (client, kind) = (self.provider.client.clone(), self.task.kind);
+        let lister = match saved.at.clone() {
+            Some(position) => Lister::resume(client, kind, position),
+            None => Lister::new(client, kind),
+        };
+        let mut lister = lister.already_read(std::mem::take(&mut saved.read));
         let projection = self.projection().await?;
         loop {
             let asked_at_ms = self.worker.store.now_ms();

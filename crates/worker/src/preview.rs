@@ -14,7 +14,7 @@ use scimfleet_core::scim::resource::fold;
 use scimfleet_core::state::Ownership;
 use scimfleet_core::{RemoteId, ResourceId, ResourceKind};
 use scimfleet_expression::{Evaluator, MappingResult};
-use scimfleet_scim_client::{ListPosition, Lister, Listing, Projection, RequestContext};
+use scimfleet_scim_client::{Lister, Listing, Projection, RequestContext};
 use scimfleet_store::{LinkRow, MemberRow, ResourceRow, Store};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -394,7 +394,7 @@ impl Strangers {
         if kind == ResourceKind::Group && !provider.profile.groups {
             return Ok(strangers);
         }
-        let mut lister = Lister::new(provider.client.clone(), kind, ListPosition::start_of(&provider.profile));
+        let mut lister = Lister::new(provider.client.clone(), kind);
         let context = RequestContext::default();
         while let Some(page) = lister.next_page(Projection::Except("members"), &context).await? {
             *reads += 1;

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 
 use scimfleet_core::drift::shown_members;
 use scimfleet_core::{RemoteId, ResourceId, ResourceKind};
-use scimfleet_scim_client::{ListPosition, Lister, Listing, Projection, RequestContext, ScimError};
+use scimfleet_scim_client::{Listing, Projection, RequestContext, ScimError};
 use scimfleet_store::{LinkedAccount, Relink, ShownMember, Store, StoreError};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::listing::read_all;
 use crate::provider::Provider;
 use crate::task::lookup::account_of;
 
@@ -109,16 +110,14 @@ fn judge(link: &LinkedAccount, shown: &Shown, outcome: &mut Reconciled) -> Relin
 }
 
 async fn list(provider: &Provider, kind: ResourceKind) -> Result<Shown, ReconcileError> {
-    let mut lister = Lister::new(provider.client.clone(), kind, ListPosition::start_of(&provider.profile));
     let mut shown = Shown::new();
-    while let Some(page) = lister.next_page(Projection::Except("members"), &RequestContext::default()).await? {
-        for document in page.resources {
-            if let Some(account) = account_of(kind, &document) {
-                shown.insert(account.remote_id, document.get("active").and_then(Value::as_bool));
-            }
+    let context = RequestContext::default();
+    let listing = read_all(provider, kind, Projection::Except("members"), &context, |document| {
+        if let Some(account) = account_of(kind, &document) {
+            shown.insert(account.remote_id, document.get("active").and_then(Value::as_bool));
         }
-    }
-    match lister.listing() {
+    });
+    match listing.await? {
         Some(Listing::Complete { .. }) => Ok(shown),
         Some(Listing::Incomplete(reason)) => Err(ReconcileError::Incomplete { kind, reason: reason.to_string() }),
         None => Err(ReconcileError::Incomplete { kind, reason: "it ended without a verdict".to_owned() }),

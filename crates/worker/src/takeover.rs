@@ -10,12 +10,13 @@ use scimfleet_core::scim::Document;
 use scimfleet_core::scim::path::member;
 use scimfleet_core::{RemoteId, ResourceId, ResourceKind};
 use scimfleet_expression::Evaluator;
-use scimfleet_scim_client::{ListPosition, Lister, Projection, RequestContext, ScimError};
+use scimfleet_scim_client::{Projection, RequestContext, ScimError};
 use scimfleet_store::{ResourceRow, Store, TakenLink};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::desire::{Desire, desires, identity_of};
+use crate::listing::read_all;
 use crate::preview::PreviewError;
 use crate::provider::Provider;
 
@@ -117,15 +118,13 @@ impl Work<'_> {
             return Ok(shown);
         }
         let claimed: HashSet<&RemoteId> = claims.iter().map(|claim| &claim.remote_id).collect();
-        let mut lister = Lister::new(self.provider.client.clone(), self.kind, ListPosition::start());
-        while let Some(page) = lister.next_page(Projection::Default, &self.context).await? {
-            for document in page.resources {
-                let id = document.get("id").and_then(Value::as_str).and_then(|id| RemoteId::parse(id).ok());
-                if let Some(id) = id.filter(|id| claimed.contains(id)) {
-                    shown.insert(id, document);
-                }
+        read_all(self.provider, self.kind, Projection::Default, &self.context, |document| {
+            let id = document.get("id").and_then(Value::as_str).and_then(|id| RemoteId::parse(id).ok());
+            if let Some(id) = id.filter(|id| claimed.contains(id)) {
+                shown.insert(id, document);
             }
-        }
+        })
+        .await?;
         Ok(shown)
     }
 

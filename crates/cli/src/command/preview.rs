@@ -9,7 +9,7 @@ use scimfleet_core::task::{Cause, Lane, Task};
 use scimfleet_core::{ProviderId, TaskId};
 use scimfleet_runtime::{Drain, Exit};
 use scimfleet_scheduler::{Duty, Scopes, sync_object as mark_object, wanted};
-use scimfleet_store::{ProviderRow, ResourceRow, RunError, Store};
+use scimfleet_store::{LinkRow, ProviderRow, ResourceRow, RunError, Store};
 use scimfleet_worker::preview::{DryRun, Preview};
 use scimfleet_worker::{Providers, preview};
 use serde_json::{Map, Value, json};
@@ -315,4 +315,44 @@ async fn settled(store: &Store, row: &ProviderRow, resource: &ResourceRow, began
         error,
         plan: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scimfleet_core::{ResourceId, ResourceKind};
+    use scimfleet_store::Wanted;
+
+    #[test]
+    fn a_link_that_was_just_made_is_waited_for() {
+        let link = |dirty: bool, updated_at_ms: i64, attempts: i64, words: Option<&str>| LinkRow {
+            provider_id: ProviderId(Uuid::nil()),
+            resource_id: ResourceId::parse("u").unwrap(),
+            kind: ResourceKind::User,
+            wanted: Wanted::Yes,
+            state: LinkState::Pending,
+            park_reason: None,
+            remote_id: None,
+            ownership: None,
+            sent_digest: None,
+            sent_document: None,
+            dirty,
+            attempts,
+            due_at_ms: 0,
+            last_error: words.map(str::to_owned),
+            updated_at_ms,
+            drifted: false,
+        };
+        let cases = [
+            (link(true, 100, 0, None), true, "made by the question"),
+            (link(true, 90, 3, Some("of an earlier attempt")), true, "asked for after the last attempt"),
+            (link(true, 101, 1, Some("503")), false, "tried, and failed"),
+            (link(true, 101, 0, Some("the provider asked to wait")), false, "tried, and throttled"),
+            (link(false, 101, 0, None), false, "in step"),
+            (link(false, 90, 0, None), false, "parked or held before"),
+        ];
+        for (link, pending, why) in cases {
+            assert_eq!(is_pending(&link, 100), pending, "{why}");
+        }
+    }
 }

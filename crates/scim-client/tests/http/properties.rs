@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use scimfleet_core::ResourceKind::{Group, User};
 use scimfleet_core::scim::Document;
-use scimfleet_scim_client::{ListPosition, Lister, Projection, ScimClient, ScimError};
+use scimfleet_scim_client::{Lister, Projection, ScimClient, ScimError};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
@@ -107,7 +107,7 @@ async fn try_everything(bytes: Vec<u8>) -> Vec<ScimError> {
     .into_iter()
     .flatten()
     .collect();
-    let mut lister = Lister::new(client, User, ListPosition::start());
+    let mut lister = Lister::new(client, User);
     loop {
         match lister.next_page(Projection::Default, &context).await {
             Ok(Some(_)) => {}

@@ -6,9 +6,7 @@ use scimfleet_core::ResourceKind::{Group, User};
 use scimfleet_core::retry::Class;
 use scimfleet_core::scim::Document;
 use scimfleet_core::scim::message::{PatchOp, PatchOperation};
-use scimfleet_scim_client::{
-    Authorization, ListPosition, Lister, Listing, Projection, RequestContext, ScimClient, ScimError,
-};
+use scimfleet_scim_client::{Authorization, Lister, Listing, Projection, RequestContext, ScimClient, ScimError};
 use serde_json::{Value, json};
 
 use crate::server::{Arrived, Server, TOKEN, answer, client, config, context, empty, error, id, json, with};
@@ -70,7 +68,7 @@ async fn requests_can_be_spawned() {
     tokio::spawn(async move { one.find(User, "userName", "x", &context()).await }).await.unwrap().unwrap();
     let two = client.clone();
     tokio::spawn(async move { two.bulk(Vec::new(), &context()).await }).await.unwrap().unwrap_err();
-    let mut lister = Lister::new(client.clone(), User, ListPosition::start());
+    let mut lister = Lister::new(client.clone(), User);
     let listing = tokio::spawn(async move { lister.next_page(Projection::Default, &context()).await });
     assert!(listing.await.unwrap().unwrap().is_some());
     tokio::spawn(async move { client.discover(&context()).await.layer }).await.unwrap();
@@ -272,7 +270,7 @@ async fn a_listing_reads_every_page_once() {
     .await;
     let mut config = config(&server.base);
     config.profile.page_size = 2;
-    let mut lister = Lister::new(ScimClient::new(config).unwrap(), User, ListPosition::start());
+    let mut lister = Lister::new(ScimClient::new(config).unwrap(), User);
     let mut ids = Vec::new();
     while let Some(page) = lister.next_page(Projection::Except("members"), &context()).await.unwrap() {
         ids.extend(page.resources.iter().map(|user| user["id"].as_str().unwrap().to_owned()));

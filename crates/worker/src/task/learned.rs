@@ -48,7 +48,7 @@ impl Session<'_> {
     pub(crate) async fn refuses_everything(&self, kind: ResourceKind) -> bool {
         let asked = self.refused.get_or_init(|| async {
             let Ok(_turn) = self.turn(kind, Route::Read).await else { return false };
-            let position = ListPosition::start();
+            let position = ListPosition::start_of(&self.provider.profile);
             let listed = self.provider.client.list(kind, &position, Projection::Only("id"), &self.context).await;
             listed.is_err_and(|error| error.class() == Class::Refused)
         });

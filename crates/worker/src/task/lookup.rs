@@ -8,7 +8,7 @@ use scimfleet_core::provider::MatchAttribute;
 use scimfleet_core::scim::Document;
 use scimfleet_core::scim::resource::fold;
 use scimfleet_core::{RemoteId, ResourceKind};
-use scimfleet_scim_client::{ListPosition, Lister, Listing, Projection};
+use scimfleet_scim_client::{Lister, Listing, Projection};
 use scimfleet_store::{Candidate, StoreError};
 use serde_json::Value;
 
@@ -226,8 +226,7 @@ impl Session<'_> {
 
     async fn list_once(&self, attempt: &mut Attempt) -> Result<Everybody, Halt> {
         let kind = attempt.link.kind;
-        let start = ListPosition::start_of(&self.provider.profile);
-        let mut lister = Lister::new(self.provider.client.clone(), kind, start);
+        let mut lister = Lister::new(self.provider.client.clone(), kind);
         let mut accounts = Vec::new();
         loop {
             let _turn = self.turn(kind, Route::Read).await.map_err(Halt::NotNow)?;

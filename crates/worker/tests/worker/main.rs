@@ -11,3 +11,4 @@ mod members;
 mod passwords;
 mod refusals;
 mod support;
+mod taking_over;
