@@ -58,7 +58,7 @@ function tellTimes(place) {
 }
 
 let pending = "";
-const places = { o: "/", p: "/providers", r: "/runs", h: "/holds", m: "/mappings", w: "/workers" };
+const places = { o: "/", p: "/providers", r: "/runs", h: "/holds", m: "/mappings", l: "/log", w: "/workers" };
 
 function key(event) {
   const typing = event.target.closest("input, textarea, select, [contenteditable]");

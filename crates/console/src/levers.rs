@@ -47,6 +47,8 @@ pub(crate) enum Refusal {
     Decided { state: HoldState },
     #[error("`{name}` cannot be changed here: {why}")]
     ReadOnly { name: String, why: &'static str },
+    #[error("`{name}` is used by {providers}; take it out of their mappings first")]
+    Used { name: String, providers: String },
     #[error("`{name}` was deleted from the directory already")]
     Deleted { name: String },
     #[error("no worker `{name}` is alive")]

@@ -8,6 +8,7 @@ mod error;
 mod grid;
 mod history;
 mod insight;
+mod letters;
 mod levers;
 mod live;
 mod mappings;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use scimfleet_core::{ResourceId, ResourceKind};
-use scimfleet_store::{LinkRow, ResourceRow, Store, StoreError};
+use scimfleet_store::{LinkRow, ResourceRow, RunRow, Store, StoreError, TrailFilter};
 
 /// A link and the name of its object.
 #[derive(Debug, Clone)]
@@ -23,6 +23,19 @@ pub(crate) fn cut_words(text: &str) -> String {
     match text.char_indices().nth(WORDS_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+/// Writes of one run only. It was going during a known time: only that part of the log is looked through.
+pub(crate) fn within(filter: TrailFilter, run: &RunRow) -> TrailFilter {
+    // Rows are dated when they are recorded, by the same clock; a task may still settle when its run has ended.
+    const SETTLES_MS: i64 = 600_000;
+    let ended = run.finished_at_ms.map(|end| end + SETTLES_MS);
+    TrailFilter {
+        run: Some(run.id),
+        since_ms: filter.since_ms.max(run.created_at_ms),
+        until_ms: [filter.until_ms, ended].into_iter().flatten().min(),
+        ..filter
     }
 }
 

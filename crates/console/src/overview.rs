@@ -218,7 +218,7 @@ async fn line(store: &Store, row: &ProviderRow, history: &History, now: i64) -> 
 }
 
 async fn count_leavers(store: &Store, lines: &mut [Line], now: i64) -> Result<(), StoreError> {
-    let leavers = store.leavers(0, i64::try_from(LEAVERS_MAX).unwrap_or(i64::MAX)).await?;
+    let leavers = store.leavers(0, None, None, i64::try_from(LEAVERS_MAX).unwrap_or(i64::MAX)).await?;
     let mut by_provider: HashMap<ProviderId, (usize, i64)> = HashMap::new();
     for leaver in leavers {
         // They come with the oldest first.

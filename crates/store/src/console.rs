@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use scimfleet_core::scim::resource::fold;
-use scimfleet_core::state::{HoldState, LinkState, ParkReason, RunState};
+use scimfleet_core::state::{HoldState, LinkState, RunState};
 use scimfleet_core::{ProviderId, ResourceId, ResourceKind, RunId, TaskId};
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -13,8 +13,6 @@ use crate::connect::Store;
 use crate::directory::read::{ResourceRow, resource_row};
 use crate::error::StoreError;
 use crate::hold::{COLUMNS as HOLD_COLUMNS, HoldRow, hold_row};
-use crate::link::read::{COLUMNS as LINK_COLUMNS, LinkRow, link_row};
-use crate::log::{LogRow, log_row};
 use crate::run::Counts;
 use crate::run::read::{COLUMNS as RUN_COLUMNS, RunRow, run_row};
 use crate::run::task::read_counts;
@@ -31,17 +29,6 @@ pub struct Glance {
     pub owed_since_ms: Option<i64>,
     /// Links that the guard withholds.
     pub held: u64,
-}
-
-/// Parked objects of one provider that have the same trouble.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParkedGroup {
-    /// Why they are parked.
-    pub reason: ParkReason,
-    /// The words of mapping or provider.
-    pub words: Option<String>,
-    /// How many.
-    pub objects: u64,
 }
 
 /// Writes of one kind within one minute.
@@ -159,45 +146,6 @@ impl Store {
         rows.iter().map(hold_row).collect()
     }
 
-    /// Parked objects of a provider in the order of their ids, after `after`; for one reason if given.
-    pub async fn parked_after(
-        &self,
-        provider: ProviderId,
-        reason: Option<ParkReason>,
-        after: Option<&ResourceId>,
-        limit: i64,
-    ) -> Result<Vec<LinkRow>, StoreError> {
-        let sql = statement(format!(
-            "SELECT {LINK_COLUMNS} FROM links WHERE provider_id = $1 AND park_reason IS NOT NULL \
-             AND ($2 = '' OR park_reason = $2) AND resource_id > $3 ORDER BY resource_id LIMIT $4"
-        ));
-        let rows = sqlx::query(sql)
-            .bind(provider.to_string())
-            .bind(reason.map_or("", ParkReason::as_str))
-            .bind(after.map_or("", ResourceId::as_str))
-            .bind(limit)
-            .fetch_all(self.read())
-            .await?;
-        rows.iter().map(link_row).collect()
-    }
-
-    /// A provider's parked objects by their trouble, the most frequent first.
-    pub async fn parked_groups(&self, provider: ProviderId, limit: i64) -> Result<Vec<ParkedGroup>, StoreError> {
-        let sql = "SELECT park_reason, last_error, CAST(count(*) AS BIGINT) AS objects FROM links \
-             WHERE provider_id = $1 AND park_reason IS NOT NULL GROUP BY park_reason, last_error \
-             ORDER BY count(*) DESC, park_reason, last_error LIMIT $2";
-        let rows = sqlx::query(sql).bind(provider.to_string()).bind(limit).fetch_all(self.read()).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(ParkedGroup {
-                    reason: word(row, "links", "park_reason")?,
-                    words: row.try_get("last_error")?,
-                    objects: row.try_get::<i64, _>("objects")?.unsigned_abs(),
-                })
-            })
-            .collect()
-    }
-
     /// Writes sent to a provider, by minute and operation, from a time on (milliseconds since 1970) until
     /// before another.
     pub async fn writes_by_minute(
@@ -242,29 +190,6 @@ impl Store {
             .fetch_all(self.read())
             .await?;
         rows.iter().map(resource_row).collect()
-    }
-
-    /// Writes about one object, newest first, each with its key; older than the one with the key `before` if
-    /// given, at one provider if given.
-    pub async fn log_before(
-        &self,
-        resource: &ResourceId,
-        provider: Option<ProviderId>,
-        before: Option<&str>,
-        limit: i64,
-    ) -> Result<Vec<(String, LogRow)>, StoreError> {
-        let sql = "SELECT id, at, provider_id, resource_id, operation, outcome, remote_id, attributes, status, detail, \
-             cause, duration_ms FROM provisioning_log WHERE resource_id = $1 AND ($2 = '' OR provider_id = $2) \
-             AND ($3 = '' OR (at, id) < (SELECT b.at, b.id FROM provisioning_log b WHERE b.id = $3)) \
-             ORDER BY at DESC, id DESC LIMIT $4";
-        let rows = sqlx::query(sql)
-            .bind(resource.as_str())
-            .bind(provider.map(|id| id.to_string()).unwrap_or_default())
-            .bind(before.unwrap_or_default())
-            .bind(limit)
-            .fetch_all(self.read())
-            .await?;
-        rows.iter().map(|row| Ok((row.try_get("id")?, log_row(row)?))).collect()
     }
 
     /// Whether a token is known and not revoked.

@@ -1,5 +1,8 @@
 //! Whoever is to lose access and still has it.
 
+use std::fmt;
+use std::str::FromStr;
+
 use scimfleet_core::state::LinkState;
 use scimfleet_core::{ProviderId, ResourceId, ResourceKind};
 use sqlx::Row;
@@ -34,6 +37,46 @@ pub struct Leaver {
     pub last_error: Option<String>,
 }
 
+/// Where a leaver stands in the list of all: the next page begins after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaverPlace {
+    /// Since when it is owed, milliseconds since 1970.
+    pub since_ms: i64,
+    /// Where.
+    pub provider_id: ProviderId,
+    /// Who.
+    pub resource_id: ResourceId,
+}
+
+impl Leaver {
+    /// Its place in the list of all.
+    pub fn place(&self) -> LeaverPlace {
+        let Self { since_ms, provider_id, .. } = *self;
+        LeaverPlace { since_ms, provider_id, resource_id: self.resource_id.clone() }
+    }
+}
+
+impl fmt::Display for LeaverPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.since_ms, self.provider_id, self.resource_id)
+    }
+}
+
+impl FromStr for LeaverPlace {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "this is not the `next` of a page";
+        let mut parts = text.splitn(3, '.');
+        let (since, provider, resource) = (parts.next(), parts.next(), parts.next());
+        Ok(Self {
+            since_ms: since.and_then(|text| text.parse().ok()).ok_or(WRONG)?,
+            provider_id: provider.and_then(|text| text.parse().ok()).ok_or(WRONG)?,
+            resource_id: resource.and_then(|text| ResourceId::parse(text).ok()).ok_or(WRONG)?,
+        })
+    }
+}
+
 /// Leavers of one provider that are owed and not withheld.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaverFigure {
@@ -64,14 +107,31 @@ impl Store {
             .collect()
     }
 
-    /// Leavers that are owed, the oldest first; those of at least this age.
-    pub async fn leavers(&self, older_than_ms: i64, limit: i64) -> Result<Vec<Leaver>, StoreError> {
+    /// Leavers that are owed, the oldest first: those of at least this age, at one provider if given, after
+    /// the one at `after` if given.
+    pub async fn leavers(
+        &self,
+        older_than_ms: i64,
+        provider: Option<ProviderId>,
+        after: Option<&LeaverPlace>,
+        limit: i64,
+    ) -> Result<Vec<Leaver>, StoreError> {
         let sql = "SELECT l.provider_id AS provider_id, l.resource_id AS resource_id, l.kind AS kind, \
              r.name_key AS name, l.state AS state, l.marked_at AS marked_at, l.due_at AS due_at, \
              l.held_by AS held_by, l.last_error AS last_error FROM links l JOIN resources r ON r.id = l.resource_id \
              WHERE (l.dirty = 1 OR l.held_by IS NOT NULL) AND l.remote_id IS NOT NULL AND l.marked_at <= $1 \
-             AND (l.wanted <> 'yes' OR r.active = 0) ORDER BY l.marked_at, l.resource_id LIMIT $2";
-        let rows = sqlx::query(sql).bind(self.now_ms() - older_than_ms).bind(limit).fetch_all(self.read()).await?;
+             AND (l.wanted <> 'yes' OR r.active = 0) AND ($2 = '' OR l.provider_id = $2) \
+             AND (l.marked_at, l.provider_id, l.resource_id) > ($3, $4, $5) \
+             ORDER BY l.marked_at, l.provider_id, l.resource_id LIMIT $6";
+        let rows = sqlx::query(sql)
+            .bind(self.now_ms() - older_than_ms)
+            .bind(provider.map(|id| id.to_string()).unwrap_or_default())
+            .bind(after.map_or(-1, |place| place.since_ms))
+            .bind(after.map(|place| place.provider_id.to_string()).unwrap_or_default())
+            .bind(after.map_or("", |place| place.resource_id.as_str()))
+            .bind(limit)
+            .fetch_all(self.read())
+            .await?;
         rows.iter()
             .map(|row| {
                 Ok(Leaver {

@@ -288,6 +288,35 @@ impl Store {
         self.fire(Signal::Providers).await?;
         Ok(if before.is_some() { ProviderChange::Updated } else { ProviderChange::Created })
     }
+
+    /// Removes a mapping whose text is still this one, and that no provider uses.
+    pub async fn remove_mapping(&self, text: &MappingText) -> Result<MappingRemoval, StoreError> {
+        let mut tx = self.begin().await?;
+        let users = users_of(&mut tx, &text.name).await?;
+        if !users.is_empty() {
+            return Ok(MappingRemoval::Used(users.into_iter().map(|(_, name)| name).collect()));
+        }
+        let sql = "DELETE FROM mappings WHERE name = $1 AND kind = $2 AND expression = $3";
+        let done = sqlx::query(sql)
+            .bind(text.name.as_str())
+            .bind(text.resource.as_str())
+            .bind(text.expression.as_str())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(if done.rows_affected() == 0 { MappingRemoval::Moved } else { MappingRemoval::Removed })
+    }
+}
+
+/// What became of the wish to remove a mapping.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MappingRemoval {
+    /// It is gone.
+    Removed,
+    /// It was changed or removed meanwhile.
+    Moved,
+    /// These providers name it.
+    Used(Vec<ProviderName>),
 }
 
 fn mapping_row(row: &AnyRow) -> Result<MappingRow, StoreError> {
@@ -349,12 +378,21 @@ async fn touch_provider(tx: &mut AnyConnection, id: ProviderId, now: i64) -> Res
 }
 
 async fn touch_users_of(tx: &mut AnyConnection, mapping: &str, now: i64) -> Result<(), StoreError> {
+    for (id, _) in users_of(tx, mapping).await? {
+        touch_provider(tx, id, now).await?;
+    }
+    Ok(())
+}
+
+/// Providers whose settings name a mapping.
+async fn users_of(tx: &mut AnyConnection, mapping: &str) -> Result<Vec<(ProviderId, ProviderName)>, StoreError> {
     let rows = sqlx::query("SELECT id, settings FROM providers").fetch_all(&mut *tx).await?;
+    let mut users = Vec::new();
     for row in &rows {
         let settings: ProviderSettings = document(row, "providers", "settings")?;
         if settings.mappings.iter().any(|name| name == mapping) {
-            touch_provider(tx, word(row, "providers", "id")?, now).await?;
+            users.push((word(row, "providers", "id")?, settings.name));
         }
     }
-    Ok(())
+    Ok(users)
 }

@@ -76,6 +76,15 @@ pub(crate) enum ParkedAction {
         #[arg(long)]
         provider: Option<ProviderName>,
     },
+    /// Give up until the object, a mapping or the provider's settings change; whoever is to lose access stays
+    Drop {
+        /// At this provider
+        #[arg(long)]
+        provider: ProviderName,
+        /// One object
+        #[arg(long)]
+        object: Option<String>,
+    },
     /// Try again
     Retry {
         /// At one provider

@@ -28,7 +28,7 @@ pub(crate) async fn run(context: Context, args: LogArgs) -> Result<Exit, CliErro
     match args.action.unwrap_or(list) {
         LogAction::List { selection, limit } => {
             let filter = filter(&store, &selection).await?;
-            let rows = store.trail_newest(&filter, i64::from(limit)).await?;
+            let rows = store.trail_before(&filter, None, i64::from(limit)).await?;
             let documents: Vec<Value> = rows.iter().map(|row| document(row, &names)).collect();
             context.output.print(&json!({ "log": documents }), || text(&rows, &names))?;
         }

@@ -139,7 +139,7 @@ async fn answers(
 pub(crate) async fn leavers(context: Context, args: LeaversArgs) -> Result<Exit, CliError> {
     let store = context.store().await?;
     let overdue = args.action.is_some_and(|action| action.overdue());
-    let leavers = store.leavers(if overdue { OVERDUE_MS } else { 0 }, LISTED).await?;
+    let leavers = store.leavers(if overdue { OVERDUE_MS } else { 0 }, None, None, LISTED).await?;
     let providers = store.providers().await?;
     let now = store.now_ms();
     let (mut documents, mut lines) = (Vec::new(), Vec::new());

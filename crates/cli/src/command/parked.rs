@@ -2,6 +2,7 @@
 
 use scimfleet_core::state::LinkState;
 use scimfleet_runtime::Exit;
+use scimfleet_store::Parked;
 use serde_json::json;
 
 use crate::args::{ParkedAction, ParkedArgs};
@@ -24,9 +25,24 @@ pub(crate) async fn run(context: Context, args: ParkedArgs) -> Result<Exit, CliE
                 Some(reference) => Some(object(&store, &reference).await?.id),
                 None => None,
             };
-            let count = store.retry_parked(of, resource.as_ref()).await?;
+            let which = Parked { provider: of, object: resource, ..Parked::default() };
+            let count = store.retry_parked(&which).await?;
             context.output.print(&json!({ "retried": count }), || {
                 format!("{count} objects are tried again by the next run, or at once where `serve` or a cluster runs.")
+            })?;
+            Ok(Exit::Done)
+        }
+        ParkedAction::Drop { provider: name, object: reference } => {
+            let store = context.store().await?;
+            let of = provider(&store, &name).await?.id;
+            let resource = match reference {
+                Some(reference) => Some(object(&store, &reference).await?.id),
+                None => None,
+            };
+            let count =
+                store.drop_parked(&Parked { provider: Some(of), object: resource, ..Parked::default() }).await?;
+            context.output.print(&json!({ "dropped": count }), || {
+                format!("{count} objects are given up until they, a mapping or the settings of `{name}` change.")
             })?;
             Ok(Exit::Done)
         }

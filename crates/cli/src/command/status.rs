@@ -21,7 +21,7 @@ const MINUTE_MS: i64 = 60_000;
 pub(crate) async fn run(context: Context) -> Result<Exit, CliError> {
     let store = context.store().await?;
     let now = store.now_ms();
-    let leavers = store.leavers(0, LEAVERS_MAX).await?;
+    let leavers = store.leavers(0, None, None, LEAVERS_MAX).await?;
     let mut providers = Vec::new();
     for row in store.providers().await? {
         providers.push(figures(&store, &row, &leavers, now).await?);

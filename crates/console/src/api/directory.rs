@@ -2,22 +2,28 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use scimfleet_core::{ResourceId, ResourceKind};
-use scimfleet_store::{LogRow, ResourceRow, Store};
+use scimfleet_core::task::Cause;
+use scimfleet_core::{ResourceId, ResourceKind, RunId};
+use scimfleet_store::{ResourceRow, Store, TrailFilter, TrailRow};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::{ApiError, Params, Problem};
-use super::providers::provider;
+use super::providers::provider_id;
 use super::runs::Names;
 use super::wire::{DirectoryObject, Link, List, LogLine, limits, word};
 use crate::ConsoleState;
-use crate::objects::find;
+use crate::objects::{find, within};
 
 pub(super) fn routes() -> OpenApiRouter<ConsoleState> {
-    OpenApiRouter::new().routes(routes!(search)).routes(routes!(show)).routes(routes!(links)).routes(routes!(log))
+    OpenApiRouter::new()
+        .routes(routes!(search))
+        .routes(routes!(show))
+        .routes(routes!(links))
+        .routes(routes!(log))
+        .routes(routes!(whole_log))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -103,15 +109,66 @@ async fn log(
 ) -> Result<Json<List<LogLine>>, ApiError> {
     let object = object(&state.store, &id).await?;
     let (limit, one_more) = limits(params.limit)?;
-    let of = match &params.provider {
-        Some(name) => Some(provider(&state.store, name).await?.id),
+    let of = provider_id(&state.store, params.provider.as_deref()).await?;
+    let filter = TrailFilter { object: Some(object.id), provider: of, ..TrailFilter::default() };
+    let rows = state.store.trail_before(&filter, params.before.as_deref(), one_more).await?;
+    lines(&state.store, rows, limit).await
+}
+
+/// A page of the log.
+async fn lines(store: &Store, rows: Vec<TrailRow>, limit: usize) -> Result<Json<List<LogLine>>, ApiError> {
+    let names = Names::read(store).await?;
+    let key = |line: &TrailRow| line.key.clone();
+    Ok(Json(List::cut(rows, limit, key, |line| {
+        let provider = names.of(line.row.provider_id);
+        LogLine::of(line, provider)
+    })))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct WholeLogParams {
+    /// Only writes to this provider.
+    provider: Option<String>,
+    /// Only writes about this object, by id.
+    object: Option<String>,
+    /// Only writes of this run.
+    run: Option<String>,
+    /// Only writes for this cause: `full`, `change`, `retry` or `job`.
+    cause: Option<String>,
+    /// Not older than this, milliseconds since 1970.
+    since_ms: Option<i64>,
+    /// Before this, milliseconds since 1970.
+    until_ms: Option<i64>,
+    /// The `next` of the page before.
+    before: Option<String>,
+    /// Rows of the page, 1 to 500; 100 if absent.
+    limit: Option<usize>,
+}
+
+/// Writes about all objects, newest first: attributes by name, never values.
+#[utoipa::path(get, path = "/log", tag = "objects", params(WholeLogParams),
+    responses((status = 200, body = List<LogLine>), (status = 400, body = Problem), (status = 404, body = Problem)))]
+async fn whole_log(
+    State(state): State<ConsoleState>,
+    Params(params): Params<WholeLogParams>,
+) -> Result<Json<List<LogLine>>, ApiError> {
+    let (limit, one_more) = limits(params.limit)?;
+    let run: Option<RunId> = word("run", params.run.as_ref())?;
+    let of_run = match run {
+        Some(id) => Some(state.store.run(id).await?.ok_or_else(|| ApiError::missing("run", id.to_string()))?),
         None => None,
     };
-    let rows = state.store.log_before(&object.id, of, params.before.as_deref(), one_more).await?;
-    let names = Names::read(&state.store).await?;
-    let key = |(key, _): &(String, LogRow)| key.clone();
-    Ok(Json(List::cut(rows, limit, key, |(key, row)| {
-        let provider = names.of(row.provider_id);
-        LogLine::of(key, row, provider)
-    })))
+    let cause: Option<Cause> = word("cause", params.cause.as_ref())?;
+    let filter = TrailFilter {
+        provider: provider_id(&state.store, params.provider.as_deref()).await?,
+        object: word("object", params.object.as_ref())?,
+        cause: cause.map(|cause| cause.as_str().to_owned()),
+        since_ms: params.since_ms.unwrap_or(0),
+        until_ms: params.until_ms,
+        ..TrailFilter::default()
+    };
+    let filter = of_run.iter().fold(filter, within);
+    let rows = state.store.trail_before(&filter, params.before.as_deref(), one_more).await?;
+    lines(&state.store, rows, limit).await
 }

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use scimfleet_core::ResourceKind;
 use scimfleet_core::provider::MappingText;
-use scimfleet_store::{ProviderRow, ResourceRow};
+use scimfleet_store::{ProviderRow, ResourceRow, TrailFilter};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -101,13 +101,14 @@ async fn explain(
     for row in store.providers().await? {
         let name = row.settings.name.to_string();
         let at = links.iter().position(|link| link.provider_id == row.id);
-        let log = store.log_before(&object.id, Some(row.id), None, LOG_SHOWN).await?;
+        let filter = TrailFilter { object: Some(object.id.clone()), provider: Some(row.id), ..TrailFilter::default() };
+        let log = store.trail_before(&filter, None, LOG_SHOWN).await?;
         items.push(Explanation {
             scope: insight.scope(&row, &object).await?,
             provider_state: row.state.to_string(),
             link: at.map(|at| Link::of(links.swap_remove(at), name.clone(), Some(object.name().to_owned()))),
             held_by: store.held_by(row.id, &object.id).await?,
-            attempts: log.into_iter().map(|(key, row)| LogLine::of(key, row, name.clone())).collect(),
+            attempts: log.into_iter().map(|line| LogLine::of(line, name.clone())).collect(),
             provider: name,
         });
     }

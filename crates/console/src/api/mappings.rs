@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use scimfleet_core::provider::MappingText;
-use scimfleet_store::{MappingRow, ProviderRow};
+use scimfleet_store::{MappingRemoval, MappingRow, ProviderRow};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -22,7 +22,7 @@ use crate::mappings::{self, ImpactAt, OWN};
 pub(super) fn routes() -> OpenApiRouter<ConsoleState> {
     OpenApiRouter::new()
         .routes(routes!(list))
-        .routes(routes!(show, put))
+        .routes(routes!(show, put, remove))
         .routes(routes!(attempt))
         .routes(routes!(impact))
 }
@@ -121,6 +121,32 @@ async fn put(
     state.store.put_mapping(&text, OWN).await?;
     let status = if stored.is_some() { StatusCode::OK } else { StatusCode::CREATED };
     answer(&state, status, MappingRow { text, origin: OWN.to_owned() }).await
+}
+
+/// Removes a mapping that no provider uses. Needs `If-Match`. Mappings of a fleet file and built-in ones are not
+/// removed here.
+#[utoipa::path(delete, path = "/mappings/{name}", tag = "mappings",
+    params(("name" = String, Path,), ("if-match" = String, Header,)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 412, body = Problem), (status = 428, body = Problem)))]
+async fn remove(
+    State(state): State<ConsoleState>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, ApiError> {
+    let row = mappings::find(&state.store, &name).await?.ok_or_else(|| ApiError::missing("mapping", &name))?;
+    if let Some(why) = mappings::read_only(&row) {
+        return Err(Refusal::ReadOnly { name, why }.into());
+    }
+    ApiError::unless_matches(&headers, &name, Some(&mappings::tag(&row.text)))?;
+    match state.store.remove_mapping(&row.text).await? {
+        MappingRemoval::Removed => Ok(StatusCode::NO_CONTENT),
+        MappingRemoval::Moved => Err(ApiError::Moved(name)),
+        MappingRemoval::Used(providers) => {
+            let providers = providers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            Err(Refusal::Used { name, providers }.into())
+        }
+    }
 }
 
 /// A text to be tried on one object.

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use scimfleet_core::state::LinkState;
 use scimfleet_core::task::Job;
-use scimfleet_core::{ProviderName, ResourceId};
+use scimfleet_core::{ProviderId, ProviderName, ResourceId};
 use scimfleet_store::{ProviderRow, Store};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -40,6 +40,14 @@ pub(super) async fn provider(store: &Store, name: &str) -> Result<ProviderRow, A
     let missing = || ApiError::missing("provider", name);
     let name = ProviderName::parse(name).map_err(|_| missing())?;
     store.provider(&name).await?.ok_or_else(missing)
+}
+
+/// The key of a provider that may be named.
+pub(super) async fn provider_id(store: &Store, name: Option<&str>) -> Result<Option<ProviderId>, ApiError> {
+    match name.filter(|name| !name.is_empty()) {
+        Some(name) => Ok(Some(provider(store, name).await?.id)),
+        None => Ok(None),
+    }
 }
 
 /// All providers at a glance, the worst first.

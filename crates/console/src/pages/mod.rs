@@ -2,6 +2,7 @@
 //! the token of it.
 
 mod holds;
+mod log;
 mod mappings;
 mod objects;
 pub(crate) mod overview;
@@ -83,7 +84,8 @@ pub(crate) fn routes() -> Router<ConsoleState> {
         .route("/mappings", get(mappings::list))
         .route("/mappings/edit", get(mappings::edit).post(mappings::act))
         .route("/parked", get(parked::list))
-        .route("/parked/retry", post(parked::retry))
+        .route("/parked/{action}", post(parked::settle))
+        .route("/log", get(log::list))
         .route("/leavers", get(parked::leavers))
         .route("/workers", get(workers::list))
         .route("/workers/{worker}/drain", post(workers::drain))

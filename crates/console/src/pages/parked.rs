@@ -1,11 +1,11 @@
 //! Objects that need a change before they are tried again; and people who are to lose access and still have it.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Redirect;
 use scimfleet_core::state::ParkReason;
 use scimfleet_core::{ProviderId, ResourceId};
-use scimfleet_store::{Leaver, ParkedGroup};
+use scimfleet_store::{Leaver, Parked, ParkedGroup};
 use serde::Deserialize;
 
 use super::{Frame, Names, Page, ROWS, cut, one_more, provider, render};
@@ -30,7 +30,13 @@ pub(super) struct Which {
 
 struct At {
     provider: String,
-    groups: Vec<ParkedGroup>,
+    groups: Vec<Trouble>,
+}
+
+/// Objects of one trouble; its words, cut, beside the whole ones.
+struct Trouble {
+    group: ParkedGroup,
+    shown: String,
 }
 
 #[derive(Template)]
@@ -49,9 +55,10 @@ pub(super) async fn list(State(state): State<ConsoleState>, viewer: Viewer, Quer
     let (mut overview, mut rows, mut next) = (Vec::new(), Vec::new(), None);
     if which.provider.is_empty() {
         for row in state.store.providers().await? {
-            let mut groups = state.store.parked_groups(row.id, GROUPS_SHOWN).await?;
+            let groups = state.store.parked_groups(row.id, GROUPS_SHOWN).await?;
             if !groups.is_empty() && overview.len() < ROWS {
-                groups.iter_mut().for_each(|group| group.words = group.words.as_deref().map(cut_words));
+                let shown = |group: &ParkedGroup| group.words.as_deref().map(cut_words).unwrap_or_default();
+                let groups = groups.into_iter().map(|group| Trouble { shown: shown(&group), group }).collect();
                 overview.push(At { provider: row.settings.name.to_string(), groups });
             }
         }
@@ -67,23 +74,43 @@ pub(super) async fn list(State(state): State<ConsoleState>, viewer: Viewer, Quer
     render(&ParkedPage { frame, provider: which.provider, reason: which.reason, overview, rows, next })
 }
 
+/// Parked objects at one provider: one, those of one trouble, or all.
 #[derive(Deserialize)]
-pub(super) struct RetryForm {
+pub(super) struct ParkedForm {
     #[serde(default)]
     provider: String,
     #[serde(default)]
     object: String,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    words: String,
 }
 
-/// Gives parked objects another chance: one at a provider, or all there.
-pub(super) async fn retry(State(state): State<ConsoleState>, act: Act<RetryForm>) -> Result<Redirect, PageError> {
-    let row = provider(&state.store, &act.form.provider).await?;
-    let object = match act.form.object.as_str() {
-        "" => None,
-        text => Some(ResourceId::parse(text).map_err(|_| PageError::Missing("object"))?),
+/// Gives parked objects another chance, or gives them up.
+pub(super) async fn settle(
+    State(state): State<ConsoleState>,
+    Path(action): Path<String>,
+    act: Act<ParkedForm>,
+) -> Result<Redirect, PageError> {
+    let form = act.form;
+    let row = provider(&state.store, &form.provider).await?;
+    let given = |text: String| Some(text).filter(|text| !text.is_empty());
+    let object = given(form.object).map(ResourceId::parse).transpose().map_err(|_| PageError::Missing("object"))?;
+    let reason = given(form.reason).map(|text| text.parse()).transpose().map_err(|_| PageError::Missing("reason"))?;
+    let which = Parked { provider: Some(row.id), object, reason, words: given(form.words) };
+    let words = match action.as_str() {
+        "retry" => {
+            let count = state.store.retry_parked(&which).await?;
+            format!("{} tried again.", counted(count, "object is", "objects are"))
+        }
+        "drop" => {
+            let count = state.store.drop_parked(&which).await?;
+            let count = counted(count, "object is", "objects are");
+            format!("{count} given up until something changes. Whoever is to lose access there stays parked.")
+        }
+        _ => return Err(PageError::Missing("action")),
     };
-    let count = state.store.retry_parked(Some(row.id), object.as_ref()).await?;
-    let words = format!("{} tried again.", counted(count, "object is", "objects are"));
     Ok(act.viewer.done(&state, words, &format!("/parked?provider={}", row.settings.name)).await)
 }
 
@@ -100,7 +127,8 @@ struct LeaversPage {
     frame: Frame,
     provider: String,
     rows: Vec<LeaverLine>,
-    more: bool,
+    /// Where the next page begins.
+    next: Option<String>,
 }
 
 pub(super) async fn leavers(State(state): State<ConsoleState>, viewer: Viewer, Query(which): Query<Which>) -> Page {
@@ -109,10 +137,9 @@ pub(super) async fn leavers(State(state): State<ConsoleState>, viewer: Viewer, Q
         "" => None,
         name => Some(provider(&state.store, name).await?.id),
     };
-    // With a provider chosen the rows of others are read and left out: the oldest of all come first.
-    let mut leavers = state.store.leavers(0, one_more(ROWS * 10)).await?;
-    leavers.retain(|leaver| of.is_none_or(|of| of == leaver.provider_id));
-    let more = cut(&mut leavers, ROWS);
+    let after = which.after.parse().ok();
+    let mut leavers = state.store.leavers(0, of, after.as_ref(), one_more(ROWS)).await?;
+    let next = cut(&mut leavers, ROWS).then(|| leavers.last().map(|leaver| leaver.place().to_string())).flatten();
     let now = state.store.now_ms();
     let rows = leavers.into_iter().map(|leaver| LeaverLine {
         provider: names.of(leaver.provider_id),
@@ -120,5 +147,5 @@ pub(super) async fn leavers(State(state): State<ConsoleState>, viewer: Viewer, Q
         words: leaver.last_error.as_deref().map(cut_words).unwrap_or_default(),
         leaver,
     });
-    render(&LeaversPage { frame: viewer.frame(&state, None), provider: which.provider, rows: rows.collect(), more })
+    render(&LeaversPage { frame: viewer.frame(&state, None), provider: which.provider, rows: rows.collect(), next })
 }

@@ -1,19 +1,20 @@
 //! Who works, and what nobody could work on.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Redirect;
 use scimfleet_core::ports::{DeadLetter, Heartbeat};
 use serde::Deserialize;
 
 use super::{Frame, Page, ROWS, cut, render};
-use crate::ConsoleState;
 use crate::access::{Act, Nothing, Viewer};
 use crate::error::PageError;
+use crate::letters::{self, Group, Letters};
 use crate::levers;
 use crate::objects::cut_words;
 use crate::overview::in_time;
 use crate::times::counted;
+use crate::{Cluster, ConsoleState};
 
 #[derive(Template)]
 #[template(path = "workers.html")]
@@ -65,23 +66,51 @@ struct Dead {
 #[template(path = "dead-letters.html")]
 struct DeadLettersPage {
     frame: Frame,
+    /// Those with the same trouble, when there is more than one; on the first page.
+    groups: Vec<Group>,
     rows: Vec<Dead>,
-    more: bool,
+    /// Where the next page begins.
+    next: Option<String>,
 }
 
-pub(super) async fn dead_letters(State(state): State<ConsoleState>, viewer: Viewer) -> Page {
+#[derive(Deserialize)]
+pub(super) struct From {
+    #[serde(default)]
+    after: String,
+}
+
+pub(super) async fn dead_letters(State(state): State<ConsoleState>, viewer: Viewer, Query(from): Query<From>) -> Page {
     let cluster = state.cluster.as_ref().ok_or(PageError::Missing("queue"))?;
-    let mut letters = cluster.queue.dead_letters(ROWS + 1).await?;
-    let more = cut(&mut letters, ROWS);
-    let rows = letters.into_iter().map(|letter| Dead { body: cut_words(&letter.body), letter }).collect();
-    render(&DeadLettersPage { frame: viewer.frame(&state, None), rows, more })
+    let after = Some(from.after.as_str()).filter(|after| !after.is_empty());
+    let Letters { rows, next } = letters::page(cluster, after, ROWS).await?;
+    let mut groups = if after.is_none() { letters::groups(cluster).await? } else { Vec::new() };
+    groups.retain(|group| group.ids.len() > 1);
+    let rows = rows.into_iter().map(|letter| Dead { body: cut_words(&letter.body), letter }).collect();
+    render(&DeadLettersPage { frame: viewer.frame(&state, None), groups, rows, next })
 }
 
 #[derive(Deserialize)]
 pub(super) struct LetterForm {
-    /// Empty: all of them.
+    /// One of them.
     #[serde(default)]
     id: String,
+    /// With `routing_key`: those of this trouble.
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    routing_key: String,
+}
+
+impl LetterForm {
+    /// The letters that are meant; empty: all of them. `None`: nobody has that trouble any more.
+    async fn ids(self, cluster: &Cluster) -> Result<Option<Vec<String>>, PageError> {
+        if self.routing_key.is_empty() {
+            return Ok(Some(Some(self.id).filter(|id| !id.is_empty()).into_iter().collect()));
+        }
+        let mut groups = letters::groups(cluster).await?.into_iter();
+        let same = |group: &Group| group.reason == self.reason && group.routing_key == self.routing_key;
+        Ok(groups.find(same).map(|group| group.ids))
+    }
 }
 
 /// Publishes dead letters again, or drops them.
@@ -91,7 +120,9 @@ pub(super) async fn settle_dead_letters(
     act: Act<LetterForm>,
 ) -> Result<Redirect, PageError> {
     let cluster = state.cluster.as_ref().ok_or(PageError::Missing("queue"))?;
-    let ids: Vec<String> = Some(act.form.id).filter(|id| !id.is_empty()).into_iter().collect();
+    let Some(ids) = act.form.ids(cluster).await? else {
+        return Ok(act.viewer.done(&state, "They are not there any more.", "/dead-letters").await);
+    };
     let words = match action.as_str() {
         "replay" => {
             let count = cluster.queue.replay_dead_letters(&ids).await?;

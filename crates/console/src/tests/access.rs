@@ -16,6 +16,7 @@ async fn nothing_is_shown_without_a_session() {
         "/leavers",
         "/workers",
         "/dead-letters",
+        "/log",
         "/live/overview",
     ] {
         let answer = browser.get(path).await;

@@ -233,6 +233,56 @@ async fn lists_are_read_page_by_page_without_gaps() {
 }
 
 #[tokio::test]
+async fn the_log_is_filtered_and_read_page_by_page() {
+    let console = console().await;
+    let (acme, beta) = (console.provider("acme").await, console.provider("beta").await);
+    let (anna, bert) = (console.user("anna").await, console.user("bert").await);
+    let run = console.run(acme, 1).await;
+    for _ in 0..4 {
+        console.write(acme, &anna, "patch", Some(run)).await;
+    }
+    console.write(beta, &anna, "create", None).await;
+    console.write(acme, &bert, "create", None).await;
+    let (long_ago, later) = (console.store.now_ms() - 60_000, console.store.now_ms() + 60_000);
+    for (query, count) in [
+        (String::new(), 6),
+        ("&provider=acme".to_owned(), 5),
+        (format!("&object={anna}"), 5),
+        (format!("&object={anna}&provider=beta"), 1),
+        (format!("&run={run}"), 4),
+        ("&cause=change".to_owned(), 2),
+        (format!("&since_ms={long_ago}&until_ms={later}"), 6),
+        (format!("&since_ms={later}"), 0),
+        (format!("&until_ms={long_ago}"), 0),
+    ] {
+        let lines = all(&console, &format!("/log?limit=2{query}"), "before").await;
+        let ids: BTreeSet<&str> = lines.iter().map(|line| line["id"].as_str().unwrap()).collect();
+        assert_eq!((lines.len(), ids.len()), (count, count), "{query}: {lines:?}");
+    }
+    assert_eq!(console.api("GET", "/log?cause=weather", None).await.status, StatusCode::BAD_REQUEST);
+    let nowhere = console.api("GET", "/log?run=00000000-0000-7000-8000-000000000000", None).await;
+    assert_eq!(nowhere.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn parked_objects_are_grouped_and_given_up() {
+    let console = console().await;
+    let provider = console.provider("acme").await;
+    let users = [console.user("anna").await, console.user("bert").await, console.user("cora").await];
+    console.link(provider, &users).await;
+    for (user, words) in users.iter().zip(["name taken", "name taken", "too long"]) {
+        console.store.park(provider, user, words).await.unwrap();
+    }
+    let groups = console.api("GET", "/parked/groups?provider=acme", None).await.json();
+    assert_eq!(groups["items"][0], json!({ "reason": "exhausted", "words": "name taken", "objects": 2 }));
+    assert_eq!(console.api("POST", "/parked/drop", Some(json!({}))).await.status, StatusCode::BAD_REQUEST);
+    let body = json!({ "provider": "acme", "reason": "exhausted", "words": "name taken" });
+    assert_eq!(console.api("POST", "/parked/drop", Some(body)).await.json()["count"], 2);
+    let left = console.api("GET", "/parked?provider=acme", None).await.json();
+    assert_eq!((left["items"].as_array().unwrap().len(), &left["items"][0]["error"]), (1, &json!("too long")));
+}
+
+#[tokio::test]
 async fn holds_are_decided_once() {
     let console = console().await;
     let provider = console.provider("acme").await;

@@ -43,6 +43,22 @@ async fn a_mapping_is_made_tried_and_changed_by_its_version() {
 }
 
 #[tokio::test]
+async fn a_mapping_that_nobody_uses_is_removed_by_its_version() {
+    let console = with_mapping("50-title", "console").await;
+    let tag = console.api("GET", "/mappings/50-title", None).await.tag();
+    let used = console.api_if("DELETE", "/mappings/50-title", None, Some(&tag)).await;
+    assert_eq!((used.status, used.json()["detail"].as_str().unwrap().contains("acme")), (StatusCode::CONFLICT, true));
+    console.api("PUT", "/mappings/60-free", Some(draft("return {}"))).await;
+    let tag = console.api("GET", "/mappings/60-free", None).await.tag();
+    assert_eq!(console.api("DELETE", "/mappings/60-free", None).await.status, StatusCode::PRECONDITION_REQUIRED);
+    let stale = console.api_if("DELETE", "/mappings/60-free", None, Some("\"x\"")).await;
+    assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED);
+    assert_eq!(console.api_if("DELETE", "/mappings/60-free", None, Some(&tag)).await.status, StatusCode::NO_CONTENT);
+    let gone = console.api_if("DELETE", "/mappings/60-free", None, Some(&tag)).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn mappings_of_others_are_read_only() {
     for (name, origin) in [("50-theirs", "fleet"), ("10-user-default", "builtin")] {
         let console = with_mapping(name, origin).await;
@@ -50,6 +66,7 @@ async fn mappings_of_others_are_read_only() {
         let tag = console.api("GET", &path, None).await.tag();
         let answer = console.api_if("PUT", &path, Some(draft("mine")), Some(&tag)).await;
         assert_eq!(answer.status, StatusCode::CONFLICT, "{}", answer.body);
+        assert_eq!(console.api_if("DELETE", &path, None, Some(&tag)).await.status, StatusCode::CONFLICT);
         let mut browser = console.signed_in().await;
         let page = browser.page(&format!("/mappings/edit?name={name}")).await;
         assert!(page.contains("Read-only") && page.contains(" readonly") && !page.contains("value=\"save\""));

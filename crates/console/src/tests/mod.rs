@@ -16,8 +16,8 @@ use scimfleet_core::task::{Cause, Lane};
 use scimfleet_core::{ProviderId, ProviderName, ResourceId, ResourceKind, RunId, TaskId};
 use scimfleet_queue::MemoryQueue;
 use scimfleet_store::{
-    HoldItem, IncomingResource, NewTask, Opening, ProviderRow, ResourceRow, RunKind, StoreOptions, TokenScope, Verdict,
-    Wanted,
+    HoldItem, IncomingResource, LogEntry, NewTask, Opening, ProviderRow, ResourceRow, RunKind, StoreOptions,
+    TokenScope, Verdict, Wanted,
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -237,6 +237,27 @@ impl Console {
         };
         let items: Vec<HoldItem> = users.iter().map(item).collect();
         self.store.withhold(provider, None, "all 2 accounts would go", &items).await.unwrap()
+    }
+
+    /// Notes a write in the log.
+    async fn write(&self, provider: ProviderId, object: &ResourceId, operation: &str, run: Option<RunId>) {
+        let entry = LogEntry {
+            id: LogEntry::key(),
+            resource_id: object.clone(),
+            kind: ResourceKind::User,
+            operation: operation.to_owned(),
+            outcome: "done".to_owned(),
+            removal: 0,
+            remote_id: None,
+            attributes: "[]".to_owned(),
+            status: Some(200),
+            detail: None,
+            cause: if run.is_some() { "full" } else { "change" }.to_owned(),
+            run_id: run.map(|run| run.to_string()),
+            task_id: None,
+            duration_ms: 1,
+        };
+        self.store.append_log(provider, &[entry]).await.unwrap();
     }
 
     async fn token(&self, scope: TokenScope) -> String {

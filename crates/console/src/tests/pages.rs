@@ -16,6 +16,7 @@ async fn an_empty_console_teaches() {
         ("/leavers", "All leavers are out"),
         ("/workers", "No worker is alive"),
         ("/dead-letters", "There is none"),
+        ("/log", "Nothing was written that fits"),
         ("/objects", "The directory is empty"),
     ] {
         assert!(browser.page(path).await.contains(words), "{path}");
@@ -138,6 +139,29 @@ async fn an_object_is_found_and_explained() {
 }
 
 #[tokio::test]
+async fn the_log_is_shown_by_what_is_asked_for_and_parked_objects_are_given_up() {
+    let console = console().await;
+    let provider = console.provider("acme").await;
+    let user = console.user("anna").await;
+    console.link(provider, std::slice::from_ref(&user)).await;
+    console.write(provider, &user, "patch", None).await;
+    console.store.park(provider, &user, "the provider answered 400").await.unwrap();
+    let mut browser = console.signed_in().await;
+    for (query, shown) in [("", true), ("?provider=acme&cause=change&hours=1", true), ("?cause=full", false)] {
+        let page = browser.page(&format!("/log{query}")).await;
+        assert_eq!(page.contains("<td data-label=\"What\""), shown, "{query}");
+    }
+    assert!(browser.page(&format!("/log?object={user}")).await.contains(">anna</a>"));
+    assert!(browser.page("/parked").await.contains("Give 1 up at acme"));
+    let other = "provider=acme&reason=exhausted&words=other";
+    browser.post("/parked/drop", other).await;
+    assert!(browser.page("/parked?provider=acme").await.contains("0 objects are given up"));
+    browser.post("/parked/drop", "provider=acme&reason=exhausted&words=the+provider+answered+400").await;
+    let page = browser.page("/parked?provider=acme").await;
+    assert!(page.contains("1 object is given up") && page.contains("Nothing is parked there"), "{page}");
+}
+
+#[tokio::test]
 async fn a_large_run_and_long_lists_stay_small() {
     let console = console().await;
     let provider = console.provider("acme").await;
@@ -179,4 +203,17 @@ async fn dead_letters_are_shown_and_dropped() {
     assert!(browser.page("/dead-letters").await.contains("not JSON"));
     browser.post("/dead-letters/drop", "").await;
     assert!(browser.page("/dead-letters").await.contains("1 message was dropped."));
+    for _ in 0..2 {
+        queue.publish_raw_job(b"not json").await.unwrap();
+        consumer.next().await.unwrap().dead_letter("twofold").await.unwrap();
+    }
+    queue.publish_raw_job(b"{}").await.unwrap();
+    consumer.next().await.unwrap().dead_letter("alone").await.unwrap();
+    let page = browser.page("/dead-letters").await;
+    assert!(page.contains("Drop these"), "{page}");
+    let (_, rest) = page.split_once("name=\"routing_key\" value=\"").unwrap();
+    let key = rest.split('"').next().unwrap();
+    browser.post("/dead-letters/drop", &format!("reason=twofold&routing_key={key}")).await;
+    let page = browser.page("/dead-letters").await;
+    assert!(page.contains("2 messages were dropped.") && page.contains("alone") && !page.contains("twofold<"), "{page}");
 }

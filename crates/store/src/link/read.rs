@@ -213,22 +213,4 @@ impl Store {
             .await?;
         Ok(())
     }
-
-    /// Parked objects get another chance; of one provider, or one object, if given. Returns how many.
-    pub async fn retry_parked(
-        &self,
-        provider: Option<ProviderId>,
-        resource: Option<&ResourceId>,
-    ) -> Result<u64, StoreError> {
-        let sql = "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $3, due_at = 0, attempts = 0, \
-             state = CASE WHEN wanted = 'yes' THEN 'pending' ELSE 'leaving' END, park_reason = NULL \
-             WHERE park_reason IS NOT NULL AND ($1 = '' OR provider_id = $1) AND ($2 = '' OR resource_id = $2)";
-        let done = sqlx::query(sql)
-            .bind(provider.map(|id| id.to_string()).unwrap_or_default())
-            .bind(resource.map_or("", ResourceId::as_str))
-            .bind(self.now_ms())
-            .execute(&self.inner.write)
-            .await?;
-        Ok(done.rows_affected())
-    }
 }

@@ -153,7 +153,7 @@ on_both! {
         let read: Vec<String> = first.iter().chain(&last).map(|row| row.key.clone()).collect();
         assert_eq!(read, keys);
         assert_eq!((first[0].kind, first[0].row.operation.as_str()), (ResourceKind::User, "delete"));
-        let newest = db.store.trail_newest(&TrailFilter::default(), 1).await.unwrap();
+        let newest = db.store.trail_before(&TrailFilter::default(), None, 1).await.unwrap();
         assert_eq!(newest[0].row.provider_id, other);
         let nobody: Option<ResourceId> = "nobody".parse().ok();
         assert!(nobody.is_some());
@@ -165,7 +165,7 @@ on_both! {
         assert_eq!(db.store.forget_log(db.store.now_ms() - 60_000, 100).await.unwrap(), 0);
         assert_eq!(db.store.forget_log(db.store.now_ms() + 60_000, 4).await.unwrap(), 4);
         assert_eq!(db.store.forget_log(db.store.now_ms() + 60_000, 4).await.unwrap(), 2);
-        assert_eq!(db.store.trail_newest(&TrailFilter::default(), 1).await.unwrap(), []);
+        assert_eq!(db.store.trail_before(&TrailFilter::default(), None, 1).await.unwrap(), []);
     }
 }
 

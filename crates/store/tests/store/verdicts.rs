@@ -2,7 +2,7 @@
 
 use scimfleet_core::state::{LinkState, ParkReason};
 use scimfleet_core::{ResourceId, ResourceKind};
-use scimfleet_store::{LinkResult, Opening, Owed, RunKind, Share, TaskRecord, Wanted};
+use scimfleet_store::{LeaverPlace, LinkResult, Opening, Owed, Parked, RunKind, Share, TaskRecord, Wanted};
 
 use crate::support::{on_both, unchanged, verdict};
 
@@ -143,8 +143,54 @@ on_both! {
         let dirty = db.store.dirty_after(provider, ResourceKind::User, Share::Wanted, None, 10).await.unwrap();
         assert_eq!(dirty.len(), 2, "a and d are due, b later, c parked");
         assert_eq!(db.link(provider, &ids[2]).await.last_error.as_deref(), Some("no\u{fffd}way"));
-        assert_eq!(db.store.retry_parked(Some(provider), None).await.unwrap(), 1);
+        assert_eq!(db.store.retry_parked(&Parked { provider: Some(provider), ..Parked::default() }).await.unwrap(), 1);
         assert_eq!(names(db, provider).await, ["c", "d"]);
+    }
+
+    async fn a_parked_object_is_given_up_until_it_changes_but_never_a_leaver(db: &Database) {
+        let provider = db.provider("acme", &["anna", "bert", "cora"]).await;
+        let ids = db.ids(&["anna", "bert", "cora"]).await;
+        for id in &ids[..2] {
+            db.settle(provider, id).await;
+        }
+        db.store.apply_verdicts(provider, &[verdict(&ids[1], Wanted::OutOfScope, true)]).await.unwrap();
+        for id in &ids {
+            db.store.park(provider, id, "no way").await.unwrap();
+        }
+        let all = Parked { provider: Some(provider), ..Parked::default() };
+        let other = Parked { words: Some("other".to_owned()), ..all.clone() };
+        assert_eq!(db.store.drop_parked(&other).await.unwrap(), 0);
+        assert_eq!(db.store.drop_parked(&all).await.unwrap(), 2);
+        let states = [LinkState::Kept, LinkState::Parked, LinkState::Kept];
+        for (id, state) in ids.iter().zip(states) {
+            assert_eq!(db.link(provider, id).await.state, state, "{id}: access that is owed is not forgotten");
+        }
+        assert_eq!(db.store.retry_parked(&all).await.unwrap(), 1, "only the leaver is parked still");
+        db.store.apply_verdicts(provider, &[verdict(&ids[0], Wanted::Yes, true)]).await.unwrap();
+        assert!(db.link(provider, &ids[0]).await.dirty, "a change brings it back");
+    }
+
+    async fn leavers_are_listed_page_by_page(db: &Database) {
+        let names = ["a", "b", "c"];
+        let (acme, beta) = (db.provider("acme", &names).await, db.provider("beta", &names).await);
+        for id in &db.ids(&names).await {
+            for provider in [acme, beta] {
+                db.settle(provider, id).await;
+                db.store.apply_verdicts(provider, &[verdict(id, Wanted::OutOfScope, true)]).await.unwrap();
+            }
+        }
+        let (mut seen, mut after): (Vec<LeaverPlace>, Option<LeaverPlace>) = (Vec::new(), None);
+        loop {
+            let page = db.store.leavers(0, None, after.as_ref(), 2).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.place().to_string().parse().unwrap());
+            seen.extend(page.iter().map(scimfleet_store::Leaver::place));
+        }
+        let all = db.store.leavers(0, None, None, 10).await.unwrap();
+        assert_eq!(seen, all.iter().map(scimfleet_store::Leaver::place).collect::<Vec<_>>());
+        assert_eq!(seen.len(), 6);
+        assert_eq!(db.store.leavers(0, Some(beta), None, 10).await.unwrap().len(), 3);
+        assert!("x".parse::<LeaverPlace>().is_err());
     }
 
     async fn a_parked_object_that_changed_gets_its_chance(db: &Database) {

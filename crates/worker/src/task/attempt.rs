@@ -290,6 +290,13 @@ impl Attempt {
         });
     }
 
+    /// The row of a create is written before anybody knows the account; it names it, too.
+    pub(crate) fn name_created(&mut self, account: &RemoteId) {
+        if let Some(row) = self.log.last_mut().filter(|row| row.operation == "create") {
+            row.remote_id = Some(account.clone());
+        }
+    }
+
     /// A row of the log about this object, without what became of it.
     fn row(&self, task: &Task, took: Duration) -> LogEntry {
         LogEntry {

@@ -72,6 +72,7 @@ impl Session<'_> {
                 Err(error) => return self.cannot_look(&error),
             },
         };
+        attempt.name_created(&account);
         attempt.account.remote_id = Some(account);
         attempt.account.ownership = Some(Ownership::Created);
         attempt.account.version = answer.version;

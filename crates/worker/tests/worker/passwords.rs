@@ -42,6 +42,8 @@ async fn a_password_goes_with_the_create_and_once() {
     assert!(!link.sent_document.unwrap().contains("assword"));
     let log = stage.store.log_of(&link.resource_id, None, 10).await.unwrap();
     assert!(!format!("{log:?}").contains(CANARY));
+    let created = log.iter().find(|row| row.operation == "create").unwrap();
+    assert_eq!(created.remote_id, link.remote_id, "the log names the account that was made");
     let mark = stage.target.mark();
     stage.full_sync().await;
     assert_eq!(stage.target.counts_since(&mark).writes(), 0);

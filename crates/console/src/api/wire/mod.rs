@@ -6,8 +6,8 @@ mod objects;
 mod providers;
 mod runs;
 
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 pub(crate) use self::cluster::{Count, Dead, Token, Worker};
 pub(crate) use self::objects::{DirectoryObject, LeaverLine, Link, LogLine};
@@ -41,14 +41,6 @@ impl<T> List<T> {
         let next = rows.last().filter(|_| more).map(key);
         Self { items: rows.into_iter().map(shape).collect(), next }
     }
-}
-
-/// How many rows.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Limit {
-    /// Rows of the page, 1 to 500; 100 if absent.
-    pub(crate) limit: Option<usize>,
 }
 
 /// The rows asked for, and that number plus one for the database.

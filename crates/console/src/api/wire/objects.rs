@@ -1,6 +1,6 @@
 //! Objects of the directory, and what became of them.
 
-use scimfleet_store::{Leaver, LinkRow, LogRow, ResourceRow};
+use scimfleet_store::{Leaver, LinkRow, ResourceRow, TrailRow};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -63,6 +63,8 @@ pub(crate) struct LogLine {
     pub(crate) at_ms: i64,
     pub(crate) provider: String,
     pub(crate) object: String,
+    /// `user` or `group`.
+    pub(crate) kind: String,
     /// `create`, `replace`, `patch`, `delete` or `deactivate`.
     pub(crate) operation: String,
     /// `done`, or what became of it instead.
@@ -74,14 +76,22 @@ pub(crate) struct LogLine {
     pub(crate) status: Option<i64>,
     /// The provider's words.
     pub(crate) detail: Option<String>,
+    /// `full`, `change`, `retry` or `job`.
     pub(crate) cause: String,
+    /// The run, if it was sent in one.
+    pub(crate) run: Option<String>,
+    pub(crate) task: Option<String>,
     pub(crate) duration_ms: i64,
 }
 
 impl LogLine {
-    pub(crate) fn of(id: String, row: LogRow, provider: String) -> Self {
+    pub(crate) fn of(line: TrailRow, provider: String) -> Self {
+        let TrailRow { key, row, kind, run_id, task_id, .. } = line;
         Self {
-            id,
+            id: key,
+            kind: kind.to_string(),
+            run: run_id,
+            task: task_id,
             at_ms: row.at_ms,
             provider,
             object: row.resource_id.to_string(),
