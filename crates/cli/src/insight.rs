@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use scimfleet_console::{Insight, InsightError, Probe};
-use scimfleet_core::preview::{Impact, Preview};
+use scimfleet_core::preview::{DryRun, Impact, Preview};
 use scimfleet_core::provider::MappingText;
 use scimfleet_core::state::ProviderState;
 use scimfleet_expression::Expression;
@@ -87,6 +87,18 @@ impl Insight for Wired {
         let findings = found.findings.into_iter();
         let findings = findings.map(|one| [one.check.to_owned(), one.result.to_owned(), one.words]).collect();
         Ok(Probe { notes, findings, recommended: found.recommended })
+    }
+
+    async fn dry_run(
+        &self,
+        provider: &ProviderRow,
+        planned_max: usize,
+        looked_at: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<DryRun, InsightError> {
+        let Scheduler { store, evaluator, .. } = &self.scheduler;
+        let known = self.providers.look_at(provider.clone()).await.map_err(failed)?;
+        let inside = scimfleet_scheduler::wanted(store, evaluator, provider).await.map_err(failed)?;
+        preview::dry_run(store, evaluator, &known, &inside, planned_max, looked_at).await.map_err(failed)
     }
 
     async fn offboard(&self, user: &ResourceRow) -> Result<(), InsightError> {

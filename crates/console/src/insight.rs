@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use scimfleet_core::plan::Change;
-use scimfleet_core::preview::{Impact, Preview};
+use scimfleet_core::preview::{DryRun, Impact, Preview};
 use scimfleet_core::provider::MappingText;
 use scimfleet_store::{ProviderRow, ResourceRow};
 use serde_json::{Map, Value};
@@ -53,6 +53,14 @@ pub trait Insight: Send + Sync {
     async fn movers(&self, provider: &ProviderRow) -> Result<(u64, u64), InsightError>;
     /// Examines a provider by harmless reads; one that answers is taken back into service.
     async fn probe(&self, provider: &ProviderRow) -> Result<Probe, InsightError>;
+    /// What a whole sync of a provider would do, with the first `planned_max` writes; writes nothing anywhere.
+    /// `looked_at` hears now and then how many more objects were looked at.
+    async fn dry_run(
+        &self,
+        provider: &ProviderRow,
+        planned_max: usize,
+        looked_at: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<DryRun, InsightError>;
     /// Sends a user who was deactivated to every provider, to paused ones, too (R31).
     async fn offboard(&self, user: &ResourceRow) -> Result<(), InsightError>;
 }
@@ -65,11 +73,7 @@ pub(crate) fn covered(mut preview: Preview) -> Preview {
     if let Some(Value::Object(merged)) = preview.merged.take().map(|merged| cover(&Value::Object(merged))) {
         preview.merged = Some(merged);
     }
-    for Change { path, from, to } in &mut preview.changes {
-        for value in [from, to].into_iter().flatten() {
-            *value = if is_secret(path) { Value::from("•••") } else { cover(value) };
-        }
-    }
+    cover_changes(&mut preview.changes);
     for request in &mut preview.requests {
         let operations = request.pointer_mut("/body/Operations").and_then(Value::as_array_mut);
         for operation in operations.into_iter().flatten() {
@@ -81,6 +85,15 @@ pub(crate) fn covered(mut preview: Preview) -> Preview {
         *request = cover(request);
     }
     preview
+}
+
+/// Covers what may be a secret in the differences of an object.
+pub(crate) fn cover_changes(changes: &mut [Change]) {
+    for Change { path, from, to } in changes {
+        for value in [from, to].into_iter().flatten() {
+            *value = if is_secret(path) { Value::from("•••") } else { cover(value) };
+        }
+    }
 }
 
 #[cfg(test)]

@@ -49,6 +49,8 @@ pub(crate) enum Refusal {
     ReadOnly { name: String, why: &'static str },
     #[error("`{name}` is used by {providers}; take it out of their mappings first")]
     Used { name: String, providers: String },
+    #[error("a dry run of `{name}` goes on already")]
+    Rehearsing { name: String },
     #[error("`{name}` was deleted from the directory already")]
     Deleted { name: String },
     #[error("no worker `{name}` is alive")]

@@ -15,6 +15,7 @@ mod mappings;
 mod objects;
 mod overview;
 mod pages;
+mod rehearsal;
 mod session;
 mod settings;
 mod throttle;
@@ -34,6 +35,7 @@ use secrecy::SecretString;
 pub use crate::insight::{Insight, InsightError, Probe};
 use crate::live::Viewers;
 use crate::overview::OverviewCache;
+use crate::rehearsal::Rehearsals;
 use crate::session::Sessions;
 use crate::throttle::Throttle;
 
@@ -55,6 +57,7 @@ pub struct ConsoleState {
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) overview: Arc<OverviewCache>,
     pub(crate) viewers: Arc<Viewers>,
+    pub(crate) rehearsals: Arc<Rehearsals>,
 }
 
 /// The broker and the coordination service.
@@ -77,6 +80,7 @@ impl ConsoleState {
             throttle: Arc::default(),
             overview: Arc::default(),
             viewers: Arc::default(),
+            rehearsals: Arc::default(),
         }
     }
 

@@ -82,7 +82,7 @@ pub const SERVICE_UP: &str = "scimfleet_service_up";
 /// Every metric of Scimfleet.
 #[rustfmt::skip]
 pub const METRICS: &[Metric] = &[
-    row(REQUESTS_TOTAL, MetricKind::Counter, &["provider", "method", "status"], "requests sent to a provider, by HTTP method and the status of the answer (0: none came)"),
+    row(REQUESTS_TOTAL, MetricKind::Counter, &["provider", "method", "status"], "requests sent to a provider, by HTTP method and the status of the answer (`none`: no answer came)"),
     row(REQUEST_SECONDS, MetricKind::Histogram, &["provider", "method"], "time from sending a request to having read the answer"),
     row(OPERATIONS_TOTAL, MetricKind::Counter, &["provider", "kind", "operation", "outcome"], "operations on users and groups, by what became of them"),
     row(TASK_SECONDS, MetricKind::Histogram, &["provider", "lane"], "time that a worker held a task of up to 100 objects"),

@@ -4,9 +4,8 @@
 use std::collections::{HashMap, HashSet};
 
 use scimfleet_core::adoption::{Account, Judgement, Wish, judge};
-use scimfleet_core::outcome::InvalidData;
 use scimfleet_core::plan::{Change, Leaving, Operation, Plan, Standing, leaver_action, plan_away, plan_wanted};
-pub use scimfleet_core::preview::{Contribution, Preview};
+pub use scimfleet_core::preview::{Contribution, DryRun, Planned, Preview};
 use scimfleet_core::profile::NestedGroups;
 use scimfleet_core::provider::OnInvalid;
 use scimfleet_core::scim::Document;
@@ -16,7 +15,6 @@ use scimfleet_core::{RemoteId, ResourceId, ResourceKind};
 use scimfleet_expression::{Evaluator, MappingResult};
 use scimfleet_scim_client::{Lister, Listing, Projection, RequestContext};
 use scimfleet_store::{LinkRow, MemberRow, ResourceRow, Store};
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::desire::{Desire, DesireError, Desired, desires, evaluate};
@@ -151,46 +149,17 @@ impl Stands {
     }
 }
 
-/// One line of a dry run.
-#[derive(Debug, Clone, Serialize)]
-pub struct Planned {
-    /// `create`, `replace`, `patch`, `deactivate`, `delete`, `adopt`.
-    pub operation: String,
-    /// User or group.
-    pub kind: ResourceKind,
-    /// Our id.
-    pub object: ResourceId,
-    /// What people call it.
-    pub name: String,
-    /// The account.
-    pub remote_id: Option<RemoteId>,
-    /// What would change.
-    pub changes: Vec<Change>,
-}
-
-/// What a whole sync would do.
-#[derive(Debug, Default)]
-pub struct DryRun {
-    /// Everything that would be written.
-    pub plan: Vec<Planned>,
-    /// Objects that need nothing.
-    pub unchanged: u64,
-    /// Objects that a person must look at: name and words.
-    pub parked: Vec<(String, String)>,
-    /// The object whose data would stop the run, with what is wrong.
-    pub stopped: Option<(String, InvalidData)>,
-    /// Reads that were made.
-    pub reads: u64,
-}
-
-/// Plans a whole sync. `wanted`: the objects in scope, judged by the caller.
+/// Plans a whole sync. `wanted`: the objects in scope, judged by the caller. `looked_at` hears of every page how
+/// many objects it had.
 pub async fn dry_run(
     store: &Store,
     evaluator: &Evaluator,
     provider: &Provider,
     wanted: &HashSet<ResourceId>,
+    planned_max: usize,
+    looked_at: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<DryRun, PreviewError> {
-    let mut dry = DryRun::default();
+    let mut dry = DryRun { planned_max, ..DryRun::default() };
     for kind in [ResourceKind::User, ResourceKind::Group] {
         let strangers = Strangers::list(store, provider, kind, &mut dry.reads).await?;
         let mut after: Option<ResourceId> = None;
@@ -198,6 +167,7 @@ pub async fn dry_run(
             let rows = store.resources_after(kind, after.as_ref(), PAGE).await?;
             let Some(last) = rows.last() else { break };
             after = Some(last.id.clone());
+            looked_at(rows.len() as u64);
             let (inside, outside): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| wanted.contains(&row.id));
             plan_page(store, evaluator, provider, kind, &inside, (&strangers, wanted), &mut dry).await?;
             if dry.stopped.is_some() {
@@ -325,7 +295,7 @@ fn plan_one(
         dry.unchanged += 1;
         return;
     }
-    dry.plan.push(Planned {
+    dry.note(Planned {
         operation: operation.to_owned(),
         kind: row.kind,
         object: row.id.clone(),
@@ -349,7 +319,7 @@ async fn plan_leavers(
         let action = leaver_action(row.kind, *leaving, stands.ownership, settings.leavers, settings.delete_adopted);
         let plan = plan_away(row.kind, action, stands.standing(), &provider.profile);
         if !matches!(plan.operation, Operation::Nothing(_)) {
-            dry.plan.push(Planned {
+            dry.note(Planned {
                 operation: plan.operation.word().to_owned(),
                 kind: row.kind,
                 object: row.id.clone(),
@@ -357,6 +327,8 @@ async fn plan_leavers(
                 remote_id: stands.remote_id,
                 changes: plan.changes,
             });
+        } else if stands.remote_id.is_some() {
+            dry.kept += 1;
         }
     }
     Ok(())

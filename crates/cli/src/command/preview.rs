@@ -121,7 +121,8 @@ pub(crate) async fn dry_run(
         let known = Providers::new(store.clone(), egress(context)).look_at(row.clone()).await;
         let known = known.map_err(CliError::failed)?;
         let inside: HashSet<_> = wanted(&store, &evaluator, row).await.map_err(CliError::failed)?;
-        let mut dry = preview::dry_run(&store, &evaluator, &known, &inside).await.map_err(CliError::failed)?;
+        let dry = preview::dry_run(&store, &evaluator, &known, &inside, usize::MAX, &|_| ()).await;
+        let mut dry = dry.map_err(CliError::failed)?;
         if let Some(only) = &only {
             dry.plan.retain(|planned| planned.object == *only);
         }
@@ -135,14 +136,7 @@ pub(crate) async fn dry_run(
 fn report_of(row: &ProviderRow, kind: &str, dry: DryRun, took: Duration) -> RunReport {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     for planned in &dry.plan {
-        let counter = match planned.operation.as_str() {
-            "create" => "created",
-            "adopt" => "adopted",
-            "delete" => "deleted",
-            "deactivate" => "deactivated",
-            _ => "updated",
-        };
-        *counts.entry(counter.to_owned()).or_default() += 1;
+        *counts.entry(planned.counter().to_owned()).or_default() += 1;
     }
     counts.insert("unchanged".to_owned(), dry.unchanged);
     counts.insert("parked".to_owned(), dry.parked.len() as u64);

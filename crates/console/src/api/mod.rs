@@ -3,6 +3,7 @@
 //! are read by keyset.
 
 mod directory;
+mod dry_run;
 mod explain;
 mod holds;
 mod mappings;
@@ -59,6 +60,7 @@ fn described() -> OpenApiRouter<ConsoleState> {
     document.components.get_or_insert_default().add_security_scheme("bearer", bearer);
     OpenApiRouter::with_openapi(document)
         .merge(providers::routes())
+        .merge(dry_run::routes())
         .merge(settings::routes())
         .merge(mappings::routes())
         .merge(runs::routes())

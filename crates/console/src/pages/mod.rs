@@ -1,6 +1,7 @@
 //! The pages: read the store, fill a template; and the forms on them. Every page needs a session, every form
 //! the token of it.
 
+mod dry_run;
 mod holds;
 mod log;
 mod mappings;
@@ -68,6 +69,7 @@ pub(crate) fn routes() -> Router<ConsoleState> {
         .route("/", get(overview::show))
         .route("/providers", get(providers::list))
         .route("/providers/{name}", get(providers::show))
+        .route("/providers/{name}/dry-run", get(dry_run::show).post(providers::dry_run))
         .route("/providers/{name}/{action}", post(providers::act))
         .route("/runs", get(runs::list))
         .route("/runs/{id}", get(runs::show))

@@ -16,6 +16,7 @@ use crate::history::Chart;
 use crate::insight::Probe;
 use crate::levers::{self, Lever};
 use crate::overview::Line;
+use crate::rehearsal;
 use crate::settings::{Setting, profile, settings};
 use crate::times::When;
 
@@ -130,6 +131,21 @@ fn probe_words(name: &str, probe: &Probe) -> String {
         words.push_str(&format!(" Put {key} = {value} into its [override]."));
     }
     words
+}
+
+/// Begins a dry run; its page follows it.
+pub(super) async fn dry_run(
+    State(state): State<ConsoleState>,
+    Path(name): Path<String>,
+    act: Act<Nothing>,
+) -> Result<Redirect, PageError> {
+    let row = provider(&state.store, &name).await?;
+    let words = match rehearsal::begin(&state, row) {
+        Ok(Ok(())) => "The dry run has begun.".to_owned(),
+        Ok(Err(refusal)) => refusal.to_string(),
+        Err(error) => error.to_string(),
+    };
+    Ok(act.viewer.done(&state, words, &format!("/providers/{name}/dry-run")).await)
 }
 
 /// Pauses, resumes, disables, examines, or opens a run.

@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod dry_run;
 mod live;
 mod mappings;
 mod pages;
@@ -9,7 +10,8 @@ mod settings;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
-use scimfleet_core::preview::{Contribution, Impact, Preview};
+use scimfleet_core::plan::Change;
+use scimfleet_core::preview::{Contribution, DryRun, Impact, Planned, Preview};
 use scimfleet_core::provider::{MappingText, ProviderSettings};
 use scimfleet_core::state::RunState;
 use scimfleet_core::task::{Cause, Lane};
@@ -115,6 +117,34 @@ impl Insight for Answers {
         }
         let findings = vec![["list users".to_owned(), "ok".to_owned(), "1 a page".to_owned()]];
         Ok(Probe { findings, ..Probe::default() })
+    }
+
+    async fn dry_run(
+        &self,
+        provider: &ProviderRow,
+        planned_max: usize,
+        looked_at: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<DryRun, InsightError> {
+        looked_at(7);
+        match provider.settings.name.as_str() {
+            "dead" => return Err(InsightError::Failed("`dead` does not answer".to_owned())),
+            "slow" => std::future::pending().await,
+            _ => {}
+        }
+        let mut dry = DryRun { planned_max, unchanged: 5, kept: 1, ..DryRun::default() };
+        dry.parked.push(("cora".to_owned(), "no name".to_owned()));
+        for n in 0..120 {
+            let change = |path: &str, to: &str| Change { path: path.to_owned(), from: None, to: Some(to.into()) };
+            dry.note(Planned {
+                operation: if n < 2 { "delete" } else { "patch" }.to_owned(),
+                kind: ResourceKind::User,
+                object: ResourceId::parse(format!("u{n}")).unwrap(),
+                name: format!("user-{n}"),
+                remote_id: None,
+                changes: vec![change("title", "Engineer"), change("password", SECRET)],
+            });
+        }
+        Ok(dry)
     }
 
     async fn offboard(&self, user: &ResourceRow) -> Result<(), InsightError> {

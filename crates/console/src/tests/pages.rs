@@ -215,5 +215,8 @@ async fn dead_letters_are_shown_and_dropped() {
     let key = rest.split('"').next().unwrap();
     browser.post("/dead-letters/drop", &format!("reason=twofold&routing_key={key}")).await;
     let page = browser.page("/dead-letters").await;
-    assert!(page.contains("2 messages were dropped.") && page.contains("alone") && !page.contains("twofold<"), "{page}");
+    assert!(
+        page.contains("2 messages were dropped.") && page.contains("alone") && !page.contains("twofold<"),
+        "{page}"
+    );
 }
