@@ -106,13 +106,6 @@ impl Fleet {
         Self { folder, environment }
     }
 
-    /// With further variables in the environment.
-    #[must_use]
-    pub fn with_environment(mut self, more: &[(&str, &str)]) -> Self {
-        self.environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        self
-    }
-
     /// The folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -1,7 +1,7 @@
 """A stranger at the broker.
 
 spy PREFIX PROVIDER... FILE   copies of every task published for these providers, one body a line, until stdin closes
-publish PREFIX KEY BODY       one message, as any client would
+publish PREFIX KEY BODY [TRACEPARENT]   one message, as any client would; in a trace, if given
 dead PREFIX                   the dead letters' reasons, one a line
 """
 import json
@@ -42,10 +42,11 @@ def spy(prefix, *rest):
     at.start_consuming()
 
 
-def publish(prefix, key, body):
+def publish(prefix, key, body, traceparent=None):
     _, at = channel()
     at.confirm_delivery()
-    at.basic_publish(prefix, key, body.encode(), mandatory=True)
+    headers = {"traceparent": traceparent} if traceparent else None
+    at.basic_publish(prefix, key, body.encode(), pika.BasicProperties(headers=headers), mandatory=True)
 
 
 def dead(prefix):

@@ -86,7 +86,7 @@ fn a_fleet_file_says_what_can_be_said_and_names_the_rest() {
     // What cannot run is refused by `apply`; without it everything else is taken as it stands.
     let refused = fleet.run(&["apply", &path]).expect(2);
     assert!(refused.stderr.contains("ACME_SCIM_TOKEN"), "{}", refused.stderr);
-    let fleet = fleet.with_environment(&[("ACME_SCIM_TOKEN", "a"), ("SCIMMY_CORP_TOKEN", "b"), ("SLACK_TOKEN", "c")]);
+    let fleet = fleet.with("ACME_SCIM_TOKEN", "a").with("SCIMMY_CORP_TOKEN", "b").with("SLACK_TOKEN", "c");
     let refused = fleet.run(&["apply", &path]).expect(2);
     assert!(refused.stderr.contains("on call"), "{}", refused.stderr);
     let mended =
@@ -134,11 +134,10 @@ fn a_take_over_makes_nobody_twice_and_sends_only_what_authentik_failed_to() {
     let some = some["users"].as_u64().unwrap();
     assert!(some > 200, "{some}");
 
-    let fleet = Fleet::embedded().with_environment(&[
-        ("ACME_SCIM_TOKEN", &strict.token),
-        ("SCIMMY_CORP_TOKEN", &wide.token),
-        ("SLACK_TOKEN", "unused"),
-    ]);
+    let fleet = Fleet::embedded()
+        .with("ACME_SCIM_TOKEN", &strict.token)
+        .with("SCIMMY_CORP_TOKEN", &wide.token)
+        .with("SLACK_TOKEN", "unused");
     let path = fleet.folder().join("fleet.toml").display().to_string();
     let imported = import(&fleet, &authentik, &["--write-fleet", &path]).expect(1);
     assert_eq!(imported.json["fleet"]["cannot_run"].as_array().map(Vec::len), Some(1));

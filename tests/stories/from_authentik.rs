@@ -33,8 +33,7 @@ fn every_command_of_the_guide_runs_as_it_stands() {
     let authentik = Authentik::start(&[("USERS", "60"), ("GROUPS", "20"), ("PROVIDERS", "1")]);
     authentik.control("sync", &json!({ "provider": 1, "url": target.base_url, "token": target.token }));
     let guide = std::fs::read_to_string(repository().join("docs/from-authentik.md")).unwrap();
-    let fleet =
-        Fleet::embedded().with_environment(&[("AUTHENTIK_URL", &authentik.url), ("ACME_SCIM_TOKEN", &target.token)]);
+    let fleet = Fleet::embedded().with("AUTHENTIK_URL", &authentik.url).with("ACME_SCIM_TOKEN", &target.token);
     fleet.write("authentik.token", &authentik.token);
     let account = user_at(&target, "user00007")["id"].as_str().unwrap().to_owned();
     fleet.write("links.csv", &format!("kind,object,remote_id\nuser,user00007,{account}\n"));

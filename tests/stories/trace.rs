@@ -1,7 +1,7 @@
 //! One trace from the write to the directory to the request at the provider, and its spans at a collector.
 
 use scimfleet_testkit::provider::{Behaviour, Running, ServiceProvider};
-use scimfleet_tests::{Fleet, Receiver, Role, free_port, provider_table, request};
+use scimfleet_tests::{Fleet, Receiver, Role, free_port, provider_table, repository, request};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
@@ -109,6 +109,42 @@ async fn without_a_collector_the_context_goes_all_the_way() {
     let _ = fleet.apply(&provider_table("acme", &sample.base_url(), &sample.token(), "schedule = \"off\"")).expect(0);
     let (sent, _serve) = written(&fleet, port, &sample);
     assert_eq!(sent, format!("00-{TRACE}-{PARENT}-01"));
+}
+
+/// Publishes a job as a stranger at the broker, in a trace.
+fn job_in_a_trace(url: &str, prefix: &str, job: &str) {
+    let (script, client) = (repository().join("tests/interop/amqp.sh"), repository().join("tests/stories/amqp.py"));
+    let published = std::process::Command::new(script)
+        .arg(client)
+        .args(["publish", prefix, "jobs", job, &format!("00-{TRACE}-{PARENT}-01")])
+        .env("SCIMFLEET_QUEUE_URL", url)
+        .output()
+        .unwrap();
+    assert!(published.status.success(), "{}", String::from_utf8_lossy(&published.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_context_of_a_job_message_arrives_at_the_provider() {
+    let url = std::env::var("SCIMFLEET_TEST_AMQP_URL").expect("SCIMFLEET_TEST_AMQP_URL is unset; run `make test`");
+    let sample = ServiceProvider::start(Behaviour::default()).await.unwrap();
+    let (port, prefix) = (free_port(), format!("trace-{}", std::process::id()));
+    let fleet = Fleet::embedded()
+        .with("SCIMFLEET_CONSOLE_LISTEN", format!("127.0.0.1:{port}"))
+        .with("SCIMFLEET_QUEUE_URL", &url)
+        .with("SCIMFLEET_QUEUE_PREFIX", &prefix);
+    let _ = fleet.apply(&provider_table("acme", &sample.base_url(), &sample.token(), "schedule = \"off\"")).expect(0);
+    let anna = "{\"schemas\":[\"urn:ietf:params:scim:schemas:core:2.0:User\"],\"userName\":\"anna\"}\n";
+    let _ = fleet.import(anna, &[]).expect(0);
+    let _serve = fleet.start(&["serve"]);
+    fleet.until(&["status", "--output", "json"], |_| sample.users_count() == 1);
+    let mark = sample.journal().entries.len();
+    job_in_a_trace(&url, &prefix, "{\"v\":1,\"job\":\"sync\",\"provider\":\"acme\"}");
+    let traced = || {
+        let entries = sample.journal().entries;
+        entries[mark..].iter().find_map(|entry| entry.traceparent.clone().filter(|text| text.contains(TRACE)))
+    };
+    fleet.until(&["status", "--output", "json"], |_| traced().is_some());
+    assert_eq!(traced().unwrap(), format!("00-{TRACE}-{PARENT}-01"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use scimfleet_core::ProviderName;
 use scimfleet_core::profile::Profile;
+use scimfleet_core::provider::Tls;
 use secrecy::SecretSlice;
 use url::Url;
 
@@ -26,6 +27,29 @@ pub struct TlsOptions {
 impl Default for TlsOptions {
     fn default() -> Self {
         Self { verify: true, ca_pem: None, identity_pem: None }
+    }
+}
+
+impl TlsOptions {
+    /// Reads the files that settings name.
+    ///
+    /// # Errors
+    /// The setting, the file and why it cannot be read.
+    pub fn read(tls: &Tls) -> Result<Self, String> {
+        let file = |setting: &str, path: &String| {
+            std::fs::read(path).map_err(|error| format!("tls.{setting} `{path}`: {error}"))
+        };
+        let ca_pem = tls.ca_file.as_ref().map(|path| file("ca_file", path)).transpose()?;
+        let identity_pem = match (&tls.client_cert_file, &tls.client_key_file) {
+            (Some(cert), Some(key)) => {
+                let mut pem = file("client_cert_file", cert)?;
+                pem.push(b'\n');
+                pem.extend(file("client_key_file", key)?);
+                Some(pem.into())
+            }
+            _ => None,
+        };
+        Ok(Self { verify: tls.verify, ca_pem, identity_pem })
     }
 }
 

@@ -239,20 +239,6 @@ impl Providers {
                 scope: scope.clone(),
             },
         };
-        let ca_pem = match &settings.tls.ca_file {
-            Some(path) => Some(std::fs::read(path).map_err(|error| wrong(format!("tls.ca_file `{path}`: {error}")))?),
-            None => None,
-        };
-        let identity_pem = match (&settings.tls.client_cert_file, &settings.tls.client_key_file) {
-            (Some(cert), Some(key)) => {
-                let mut pem =
-                    std::fs::read(cert).map_err(|error| wrong(format!("tls.client_cert_file `{cert}`: {error}")))?;
-                pem.push(b'\n');
-                pem.extend(std::fs::read(key).map_err(|error| wrong(format!("tls.client_key_file `{key}`: {error}")))?);
-                Some(pem.into())
-            }
-            _ => None,
-        };
         let base_url = Url::parse(&settings.base_url).map_err(|error| wrong(format!("base_url: {error}")))?;
         ScimClient::new(ClientConfig {
             provider: settings.name.clone(),
@@ -261,7 +247,7 @@ impl Providers {
             profile: profile.clone(),
             egress: self.egress.clone(),
             headers: settings.headers.clone(),
-            tls: TlsOptions { verify: settings.tls.verify, ca_pem, identity_pem },
+            tls: TlsOptions::read(&settings.tls).map_err(wrong)?,
             limits: Limits::default(),
         })
         .map_err(|error| wrong(error.to_string()))

@@ -102,13 +102,10 @@ impl Source {
     }
 }
 
-fn tls_options(tls: &Tls) -> Result<TlsOptions, String> {
-    let ca_pem = match &tls.ca_file {
-        Some(path) => Some(std::fs::read(path).map_err(|error| format!("tls.ca_file `{path}`: {error}"))?),
-        None => None,
-    };
+/// Certificates of a source, read from its files.
+pub(super) fn tls_options(tls: &Tls) -> Result<TlsOptions, String> {
     if tls.client_cert_file.is_some() || tls.client_key_file.is_some() {
         return Err("tls.client_cert_file: a source is read without a client certificate; remove it".to_owned());
     }
-    Ok(TlsOptions { verify: tls.verify, ca_pem, identity_pem: None })
+    TlsOptions::read(tls)
 }

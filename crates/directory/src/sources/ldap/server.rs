@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::entry::{Entry, check_paths};
 use crate::sources::SourceError;
+use crate::sources::open::tls_options;
 
 /// To connect, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,8 +60,9 @@ impl Ldap {
             .set_conn_timeout(CONNECT_TIMEOUT)
             .set_starttls(config.start_tls)
             .set_no_tls_verify(!tls.verify);
-        if let Some(path) = &tls.ca_file {
-            settings = settings.set_config(authorities(path).map_err(wrong)?);
+        let certificates = tls_options(tls).map_err(wrong)?;
+        if let (Some(path), Some(pem)) = (&tls.ca_file, &certificates.ca_pem) {
+            settings = settings.set_config(authorities(path, pem).map_err(wrong)?);
         }
         Ok(Self { name, config: config.clone(), password, settings: Settings(settings), egress })
     }
@@ -175,11 +177,10 @@ fn words(error: &ldap3::LdapError) -> String {
 }
 
 /// TLS that trusts these authorities and no others.
-fn authorities(path: &str) -> Result<Arc<rustls::ClientConfig>, String> {
+fn authorities(path: &str, pem: &[u8]) -> Result<Arc<rustls::ClientConfig>, String> {
     let wrong = |reason: String| format!("tls.ca_file `{path}`: {reason}");
-    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
     let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
+    for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
         roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
     }
