@@ -133,6 +133,8 @@ impl ConsoleState {
         {
             return Ok(overview.clone());
         }
+        // Others wait for this one: an outage is told at once, not when a statement gives up.
+        self.store.answers_within(ANSWER_WITHIN).await?;
         let began = Instant::now();
         let overview = Arc::new(take(self, &mut cached.history).await?);
         cached.cost = began.elapsed();

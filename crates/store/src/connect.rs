@@ -141,6 +141,17 @@ impl Store {
         Ok(())
     }
 
+    /// Whether the database answers within a time: for whoever shows an outage sooner than statements give up.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`] when it does not.
+    pub async fn answers_within(&self, wait: Duration) -> Result<(), StoreError> {
+        match tokio::time::timeout(wait, self.healthy()).await {
+            Ok(answer) => answer,
+            Err(_) => Err(StoreError::Unreachable(sqlx::Error::PoolTimedOut)),
+        }
+    }
+
     /// Whether the database is a file of this machine.
     pub fn is_embedded(&self) -> bool {
         self.inner.dialect == Dialect::Sqlite
