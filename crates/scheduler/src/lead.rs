@@ -16,6 +16,8 @@ const LEASE_RENEW_EVERY: Duration = Duration::from_secs(3);
 const ROUND_EVERY: Duration = Duration::from_secs(1);
 /// What is dirty and not queued is looked for this often; the net below every signal (R7).
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// Messages that a queue or a broker lost are looked for this often: it costs a few questions a provider.
+const RECOVER_EVERY: Duration = Duration::from_secs(5);
 /// How providers stand is measured this often, so that an outage shows within ten seconds.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
 
@@ -66,6 +68,7 @@ struct Rounds<'a> {
     swept: Option<Instant>,
     epoch_grown: Option<Instant>,
     measured: Option<Instant>,
+    recovered: Option<Instant>,
     leading: bool,
 }
 
@@ -81,6 +84,7 @@ impl<'a> Rounds<'a> {
             swept: None,
             epoch_grown: None,
             measured: None,
+            recovered: None,
             leading: false,
         }
     }
@@ -117,6 +121,10 @@ impl<'a> Rounds<'a> {
         if self.epoch_grown.is_none_or(|at| at.elapsed() > EPOCH_EVERY) {
             scheduler.store.guard_epoch(scheduler.coordination.as_ref()).await?;
             self.epoch_grown = Some(Instant::now());
+        }
+        if self.recovered.is_none_or(|at| at.elapsed() > RECOVER_EVERY) {
+            self.recovered = Some(Instant::now());
+            scheduler.recover_lost().await?;
         }
         scheduler.relay().await?;
         scheduler.move_runs().await?;

@@ -95,12 +95,18 @@ impl Scheduler {
         provider: &ProviderName,
         tasks: &[NewTask],
     ) -> Result<(), SchedulerError> {
-        self.queue.declare_provider(provider).await?;
+        if let Err(error) = self.queue.declare_provider(provider).await {
+            self.store.tasks_unpublished(tasks).await?;
+            return Err(error.into());
+        }
         let span = tracing::info_span!("publish", run = %run, provider = %provider, otel.kind = "producer");
         let context = follow(&span, self.traces.of_run(run).as_deref());
         for chunk in tasks.chunks(256) {
             let messages: Vec<Task> = chunk.iter().map(|task| task.message(run, provider)).collect();
-            self.queue.publish(&messages, context.as_deref()).instrument(span.clone()).await?;
+            if let Err(error) = self.queue.publish(&messages, context.as_deref()).instrument(span.clone()).await {
+                self.store.tasks_unpublished(tasks).await?;
+                return Err(error.into());
+            }
         }
         Ok(())
     }
@@ -123,6 +129,24 @@ impl Scheduler {
                 }
             }
         }
+    }
+
+    /// What nobody began with although its queue holds nothing was lost with a queue or a broker, and is owed
+    /// again at once (R7, R14). Messages in hand look the same until their worker has a place for them; what
+    /// is then published twice is claimed once.
+    pub(crate) async fn recover_lost(&self) -> Result<(), SchedulerError> {
+        for provider in self.store.providers().await? {
+            let name = &provider.settings.name;
+            for lane in Lane::ALL {
+                let (id, lane) = (provider.id, *lane);
+                if !self.store.has_unbegun(id, lane).await? || self.queue.depth(name, lane).await? > 0 {
+                    continue;
+                }
+                let lost = self.store.take_for_lost(id, lane).await?;
+                tracing::info!(provider = %name, lane = %lane, lost, "published, and neither begun nor in the queue: published again");
+            }
+        }
+        Ok(())
     }
 
     async fn names(&self) -> Result<HashMap<ProviderId, ProviderName>, SchedulerError> {

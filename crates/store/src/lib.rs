@@ -17,6 +17,7 @@ mod leavers;
 mod link;
 mod lock;
 mod log;
+mod lost;
 mod migrate;
 mod parked;
 mod password;

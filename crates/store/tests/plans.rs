@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use scimfleet_core::provider::ProviderSettings;
 use scimfleet_core::state::LinkState;
+use scimfleet_core::task::Lane;
 use scimfleet_core::{ProviderName, RemoteId, ResourceKind, RunId};
 use scimfleet_store::{IncomingResource, LinkResult, Seen, Share, Store, StoreOptions, TaskRecord, Verdict, Wanted};
 use sqlx::{AssertSqlSafe, Row, SqlSafeStr};
@@ -97,6 +98,10 @@ async fn work(store: &Store) {
     store.relay(&changes, &[(provider, ids.iter().map(verdict).collect())]).await.unwrap();
     store.owed(provider, None, 100).await.unwrap();
     store.mark_queued(provider, &ids).await.unwrap();
+    for lane in [Lane::Leavers, Lane::Changes] {
+        store.has_unbegun(provider, lane).await.unwrap();
+        store.take_for_lost(provider, lane).await.unwrap();
+    }
     for share in [Share::Wanted, Share::Leaving] {
         store.dirty_after(provider, ResourceKind::User, share, None, 100).await.unwrap();
     }

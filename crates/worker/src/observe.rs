@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
+use scimfleet_core::outcome::Outcome;
+use scimfleet_core::retry::{Class, clamp_retry_after};
 use scimfleet_core::state::ProviderState;
 use scimfleet_core::{RemoteId, ResourceId, ResourceKind, RunId};
 use scimfleet_scim_client::{ListPosition, Lister, Listing, Projection, ScimError};
@@ -15,6 +17,7 @@ use serde_json::json;
 use crate::planted::{Defect, is_planted};
 use crate::task::lookup::account_of;
 use crate::task::pace::TASK_TIME_MAX;
+use crate::task::wire::{Route, Turn};
 use crate::task::{Session, TaskError};
 
 /// A listing is saved this often, so that another worker loses little. What is saved grows with what was
@@ -23,6 +26,11 @@ const SAVE_EVERY: Duration = Duration::from_secs(60);
 
 /// Members of groups that a listing shows at the most: some megabytes.
 const MEMBERS_LISTED_MAX: i64 = 10_000;
+
+/// A listing waits this long for its next page: it holds no object meanwhile. A longer wait hands it on.
+const PAGE_WAIT_MAX: Duration = Duration::from_secs(5);
+/// A listing that may not go on now, for no time that anybody named, is looked at again after this long.
+const HANDED_ON_FOR: Duration = Duration::from_secs(1);
 
 /// Where a listing stands, for whoever goes on with it.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -38,6 +46,8 @@ struct Saved {
 enum End {
     Finished(Listing),
     TimeIsOver,
+    /// The provider wants no more requests for this long.
+    Later(Duration),
     /// Listing is not possible there, or broke off: no conclusions, but the run goes on.
     NotListed(String),
 }
@@ -74,7 +84,8 @@ impl Session<'_> {
             Err(error) => self.not_listed(error)?,
         };
         match end {
-            End::TimeIsOver => self.hand_on(&saved, counts).await,
+            End::TimeIsOver => self.hand_on(&saved, counts, Duration::ZERO).await,
+            End::Later(wait) => self.hand_on(&saved, counts, wait).await,
             End::Finished(listing) => {
                 self.conclude(run, &listing, &saved).await?;
                 self.close_observing(counts).await
@@ -99,9 +110,8 @@ impl Session<'_> {
 
     /// A provider that cannot list is worked with all the same; one that is down is not.
     fn not_listed(&self, error: ScimError) -> Result<End, TaskError> {
-        use scimfleet_core::retry::Class;
         match error.class() {
-            Class::Credentials | Class::Transient | Class::Unknown | Class::Throttled => {
+            Class::Credentials | Class::Transient | Class::Unknown => {
                 Err(crate::provider::ProviderError::from(error).into())
             }
             _ => Ok(End::NotListed(error.to_string())),
@@ -124,10 +134,26 @@ impl Session<'_> {
         let mut lister = lister.already_read(std::mem::take(&mut saved.read));
         let projection = self.projection().await?;
         loop {
+            let turn = match self.page_turn().await {
+                Ok(turn) => turn,
+                Err(wait) => {
+                    saved.read = lister.read().collect();
+                    return Ok(Ok(End::Later(wait)));
+                }
+            };
             let asked_at_ms = self.worker.store.now_ms();
-            let page = match lister.next_page(projection, &self.context).await {
+            let asked = lister.next_page(projection, &self.context).await;
+            self.note_reply(&asked);
+            drop(turn);
+            let page = match asked {
                 Ok(Some(page)) => page,
                 Ok(None) => break,
+                Err(error) if error.class() == Class::Throttled => {
+                    let wait = clamp_retry_after(error.retry_after());
+                    self.note_throttled(wait);
+                    saved.read = lister.read().collect();
+                    return Ok(Ok(End::Later(wait)));
+                }
                 Err(error) => return Ok(Err(error)),
             };
             counts.request("GET", 1);
@@ -148,6 +174,20 @@ impl Session<'_> {
             Some(listing) => End::Finished(listing.clone()),
             None => End::NotListed("the listing ended without a verdict".to_owned()),
         }))
+    }
+
+    /// Waits for the turn of the next page as every request does, or says after how long to go on. Nothing is
+    /// leased while listing, so no lease limits it.
+    async fn page_turn(&self) -> Result<Turn<'_>, Duration> {
+        loop {
+            self.tenure.renewed(Instant::now());
+            match self.turn(self.task.kind, Route::Read).await {
+                Ok(turn) => return Ok(turn),
+                Err(Outcome::Throttled(wait)) if wait <= PAGE_WAIT_MAX => tokio::time::sleep(wait).await,
+                Err(Outcome::Throttled(wait)) => return Err(wait),
+                Err(_) => return Err(HANDED_ON_FOR),
+            }
+        }
     }
 
     /// Members are asked for while there are few: then drift in them is seen, too (R22).
@@ -187,14 +227,16 @@ impl Session<'_> {
         self.worker.store.save_position(self.task.task, &text).await
     }
 
-    /// The time of a task is over: the position is saved, and the task is due again at once.
-    async fn hand_on(&self, saved: &Saved, counts: Counts) -> Result<(), TaskError> {
+    /// The time of a task, or the provider's patience, is over: the position is saved, and the task is due
+    /// again after `wait`.
+    async fn hand_on(&self, saved: &Saved, counts: Counts, wait: Duration) -> Result<(), TaskError> {
         self.save(saved).await?;
+        let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
         let close = scimfleet_store::TaskClose::Later {
             task: self.task.task,
             counts,
             worker: self.worker.name.clone(),
-            due_at_ms: self.worker.store.now_ms(),
+            due_at_ms: self.worker.store.now_ms().saturating_add(wait_ms),
             left: 0,
         };
         self.worker.store.close_run_task(&close).await?;

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use scimfleet_core::ports::Rate;
 use scimfleet_core::profile::{self, Curated, Profile, ProfileError, Resolved};
@@ -21,6 +22,10 @@ use tokio::sync::{Mutex, Semaphore};
 use url::Url;
 
 use crate::task::pace::Health;
+
+/// Whoever waits for another worker's discovery waits no longer than this, then asks, too.
+const DISCOVERY_WAIT_MAX: Duration = Duration::from_secs(5);
+const DISCOVERY_LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Why a provider cannot be worked with.
 #[derive(Debug, thiserror::Error)]
@@ -110,9 +115,17 @@ impl Providers {
     /// The provider as it is configured now. One that was never asked is asked what it announces; its
     /// answer is stored. `None`: there is no such provider.
     pub async fn get(&self, name: &ProviderName) -> Result<Option<Arc<Provider>>, ProviderError> {
-        let Some(row) = self.store.provider(name).await? else { return Ok(None) };
+        let Some(mut row) = self.store.provider(name).await? else { return Ok(None) };
         if row.announced.is_none() {
-            return self.discover(row).await.map(Some);
+            let turn = DiscoveryTurn::of(&row);
+            match turn.wait(&self.store, row).await? {
+                Asked::Meanwhile(announced) => row = announced,
+                Asked::Never(row) => {
+                    let discovered = self.discover(row).await;
+                    turn.end(&self.store).await?;
+                    return discovered.map(Some);
+                }
+            }
         }
         let key = key_of(&row);
         let mut kept = self.kept.lock().await;
@@ -251,6 +264,47 @@ impl Providers {
             limits: Limits::default(),
         })
         .map_err(|error| wrong(error.to_string()))
+    }
+}
+
+/// Several workers meet a provider that was never asked at the same moment: one asks, the others wait for it.
+struct DiscoveryTurn {
+    lease: String,
+    holder: String,
+}
+
+enum Asked {
+    Meanwhile(ProviderRow),
+    /// By nobody, or whoever does takes too long.
+    Never(ProviderRow),
+}
+
+impl DiscoveryTurn {
+    fn of(row: &ProviderRow) -> Self {
+        Self { lease: format!("discover:{}", row.id), holder: uuid::Uuid::now_v7().to_string() }
+    }
+
+    async fn wait(&self, store: &Store, mut row: ProviderRow) -> Result<Asked, StoreError> {
+        let began = Instant::now();
+        while began.elapsed() < DISCOVERY_WAIT_MAX {
+            let ours = store.take_lease(&self.lease, &self.holder, DISCOVERY_WAIT_MAX).await?.is_some();
+            if let Some(known) = store.provider(&row.settings.name).await? {
+                row = known;
+            }
+            if row.announced.is_some() {
+                self.end(store).await?;
+                return Ok(Asked::Meanwhile(row));
+            }
+            if ours {
+                break;
+            }
+            tokio::time::sleep(DISCOVERY_LOOK_EVERY).await;
+        }
+        Ok(Asked::Never(row))
+    }
+
+    async fn end(&self, store: &Store) -> Result<(), StoreError> {
+        store.release_lease(&self.lease, &self.holder).await.map(drop)
     }
 }
 

@@ -65,7 +65,7 @@ pub enum TaskClose {
 const TASK_LATER_MAX_MS: i64 = 6 * 3600 * 1000;
 
 /// An open task is published again when nobody closed it for this long: longer than a task may take.
-const TASK_FOR_LOST_MS: i64 = 6 * 60 * 1000;
+pub(crate) const TASK_FOR_LOST_MS: i64 = 6 * 60 * 1000;
 
 #[derive(Serialize)]
 struct TaskRow {
@@ -184,7 +184,7 @@ impl Store {
     /// time moves on, so that two schedulers do not both publish them for long.
     pub async fn tasks_due(&self, limit: i64) -> Result<Vec<(RunId, ProviderId, NewTask)>, StoreError> {
         let now = self.now_ms();
-        let sql = "UPDATE run_tasks SET due_at = $1 WHERE id IN \
+        let sql = "UPDATE run_tasks SET due_at = $1, worker = NULL WHERE id IN \
              (SELECT id FROM run_tasks WHERE state = 'open' AND due_at <= $2 ORDER BY due_at LIMIT $3) \
              AND state = 'open' AND due_at <= $2 RETURNING id, run_id, provider_id, kind, lane, cause, objects";
         let rows =
@@ -201,6 +201,35 @@ impl Store {
                 Ok((word(row, "run_tasks", "run_id")?, word(row, "run_tasks", "provider_id")?, task))
             })
             .collect()
+    }
+
+    /// A worker begins with a task of a run: its message was not lost. Said again by a redelivery.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn begin_run_task(&self, task: TaskId, worker: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE run_tasks SET worker = $2, due_at = $3 WHERE id = $1 AND state = 'open'";
+        sqlx::query(sql)
+            .bind(task.to_string())
+            .bind(worker)
+            .bind(self.now_ms() + TASK_FOR_LOST_MS)
+            .execute(&self.inner.write)
+            .await?;
+        Ok(())
+    }
+
+    /// These tasks could not be published after all: they are due at once.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn tasks_unpublished(&self, tasks: &[NewTask]) -> Result<(), StoreError> {
+        let ids: Vec<TaskId> = tasks.iter().map(|task| task.id).collect();
+        let texts = self.dialect().texts(1);
+        let sql = statement(format!(
+            "UPDATE run_tasks SET due_at = 0 WHERE state = 'open' AND worker IS NULL AND id IN (SELECT b.id FROM {texts})"
+        ));
+        sqlx::query(sql).bind(json(&ids)).execute(&self.inner.write).await?;
+        Ok(())
     }
 
     /// The in-process queue died with its process: every open task is due at once.

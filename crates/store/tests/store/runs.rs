@@ -3,7 +3,7 @@
 use scimfleet_core::state::RunState;
 use scimfleet_core::task::{Cause, Lane};
 use scimfleet_core::{ProviderId, ResourceId, ResourceKind, RunId, TaskId};
-use scimfleet_store::{Counts, NewTask, Opening, RunError, RunKind, Signal, Store, TaskClose, TaskRecord};
+use scimfleet_store::{Counts, NewTask, Opening, RunError, RunKind, Signal, Store, TaskClose, TaskRecord, UNBEGUN_MS};
 use sqlx::Connection;
 
 use crate::support::{Database, PATIENCE, on_both};
@@ -96,6 +96,30 @@ on_both! {
         rows.iter().for_each(|row| sum.add(&row.counts));
         assert_eq!((sum.objects["created"], sum.objects["updated"]), (2, 1), "what was counted before is kept");
         tokio::time::timeout(PATIENCE, runs.changed()).await.unwrap().unwrap();
+    }
+
+    async fn what_nobody_began_with_can_be_taken_for_lost(db: &Database) {
+        let provider = db.provider("acme", &[]).await;
+        let run = queue(db, provider, Opening::Asked).await.unwrap();
+        let tasks = tasks(3);
+        assert!(db.store.open_phase(run, provider, RunState::Queued, RunState::Users, &tasks, 0).await.unwrap());
+        assert!(!db.store.has_unbegun(provider, Lane::Sync).await.unwrap(), "published a moment ago");
+        let mut connection = sqlx::AnyConnection::connect(&db.url).await.unwrap();
+        let older = |by: i64| sqlx::AssertSqlSafe(format!("UPDATE run_tasks SET due_at = due_at - {by}"));
+        sqlx::query(older(UNBEGUN_MS + 1000)).execute(&mut connection).await.unwrap();
+        assert!(db.store.has_unbegun(provider, Lane::Sync).await.unwrap());
+        assert!(!db.store.has_unbegun(provider, Lane::Leavers).await.unwrap(), "another lane");
+        db.store.begin_run_task(tasks[0].id, "w").await.unwrap();
+        db.store.close_run_task(&done(&tasks[1])).await.unwrap();
+        assert_eq!(db.store.tasks_due(10).await.unwrap(), []);
+        assert_eq!(db.store.take_for_lost(provider, Lane::Sync).await.unwrap(), 1, "begun and done ones stay");
+        assert_eq!(db.store.tasks_due(10).await.unwrap(), [(run, provider, tasks[2].clone())]);
+        assert!(!db.store.has_unbegun(provider, Lane::Sync).await.unwrap(), "published again a moment ago");
+        db.store.tasks_unpublished(&tasks).await.unwrap();
+        assert_eq!(db.store.tasks_due(10).await.unwrap(), [(run, provider, tasks[2].clone())], "could not be published");
+        sqlx::query(older(1_000_000)).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        assert_eq!(db.store.tasks_due(10).await.unwrap().len(), 2, "begun by somebody who never came back");
     }
 
     async fn objects_that_never_settle_fail_when_the_limit_has_passed(db: &Database) {

@@ -339,6 +339,7 @@ impl Session<'_> {
         let operations: Vec<BulkOperation> = batch.iter().map(|one| one.operation.clone()).collect();
         let began = Instant::now();
         let result = self.provider.client.bulk(operations, &self.context).await;
+        self.note_reply(&result);
         drop(turn);
         let took = began.elapsed();
         batch[0].requests += 1;

@@ -50,6 +50,7 @@ impl Session<'_> {
             let Ok(_turn) = self.turn(kind, Route::Read).await else { return false };
             let position = ListPosition::start_of(&self.provider.profile);
             let listed = self.provider.client.list(kind, &position, Projection::Only("id"), &self.context).await;
+            self.note_reply(&listed);
             listed.is_err_and(|error| error.class() == Class::Refused)
         });
         *asked.await

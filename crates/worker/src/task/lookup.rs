@@ -231,6 +231,7 @@ impl Session<'_> {
         loop {
             let _turn = self.turn(kind, Route::Read).await.map_err(Halt::NotNow)?;
             let page = lister.next_page(Projection::Except("members"), &self.context).await;
+            self.note_reply(&page);
             let Some(page) = page.map_err(|error| Halt::Failed(Failure::new(error)))? else { break };
             attempt.requests.request("GET", 1);
             accounts.extend(page.resources.iter().filter_map(|document| account_of(kind, document)));

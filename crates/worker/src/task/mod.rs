@@ -13,12 +13,13 @@ mod members;
 mod merge;
 pub(crate) mod pace;
 mod password;
+pub(crate) mod proof;
 mod rate;
 mod send;
 mod settle;
 mod turn;
 mod update;
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -28,7 +29,8 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use scimfleet_core::outcome::Outcome;
 use scimfleet_core::plan::{Leaving, Plan, leaver_action, plan_away, plan_wanted};
-use scimfleet_core::provider::Drift;
+use scimfleet_core::ports::Rate;
+use scimfleet_core::provider::{Drift, parse_rate};
 use scimfleet_core::retry::Class;
 use scimfleet_core::state::{ProviderState, RunState};
 use scimfleet_core::task::{Cause, Lane, Task};
@@ -48,6 +50,9 @@ use self::turn::WRITER_WAIT;
 use crate::Worker;
 use crate::desire::{Desire, DesireError, desires};
 use crate::provider::{Provider, ProviderError};
+
+/// Requests that ask a provider what it announces (RFC 7644 §4): configuration, resource types, schemas.
+const DISCOVERY_REQUESTS: u32 = 3;
 
 /// What became of a task, for the broker.
 #[derive(Debug, PartialEq, Eq)]
@@ -145,9 +150,15 @@ async fn work(worker: &Worker, task: &Task, traceparent: Option<String>) -> Resu
     let Some(row) = worker.store.provider(&task.provider).await? else {
         return Ok(TaskOutcome::Discarded(format!("there is no provider `{}`", task.provider)));
     };
+    if task.run.is_some() {
+        worker.store.begin_run_task(task.task, &worker.name).await?;
+    }
     if !may_work(task, row.state) || !run_goes_on(worker, task).await? {
         leave_to_sweep(worker, &row, task, &task.objects).await?;
         return Ok(TaskOutcome::Completed);
+    }
+    if task.cause == Cause::Observe || row.announced.is_none() {
+        charge_discovery(worker, &row).await;
     }
     let provider = if task.cause == Cause::Observe {
         // A listing begins with what the provider announces now, and shows whether it is back.
@@ -179,6 +190,16 @@ async fn work(worker: &Worker, task: &Task, traceparent: Option<String>) -> Resu
     }
     session.open_breaker().await?;
     Ok(TaskOutcome::Completed)
+}
+
+/// What a provider announces is asked for at once; the requests that follow wait for it, so that its limit is
+/// kept all the same.
+async fn charge_discovery(worker: &Worker, provider: &ProviderRow) {
+    let Some(rate) = provider.settings.rate.as_deref().and_then(parse_rate) else { return };
+    let ahead = Rate { burst: rate.burst.saturating_add(DISCOVERY_REQUESTS), ..rate };
+    for _ in 0..DISCOVERY_REQUESTS {
+        worker.coordination.try_acquire(provider.name(), "all", Some(ahead)).await;
+    }
 }
 
 /// Leavers are tried while a provider is degraded or quarantined; a listing by hand is its probe.

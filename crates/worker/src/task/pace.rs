@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use scimfleet_core::ResourceKind;
 use scimfleet_core::retry::Class;
 
+use super::proof::Proof;
 use super::rate::Learning;
 
 /// A lease outlasts a request (30 s) with room for recording, and is short enough that a dead worker's
@@ -87,6 +88,8 @@ pub(crate) struct Health {
     set_aside: AtomicBool,
     /// What was learned of its pace.
     pub(crate) learning: Learning,
+    /// Whether it takes our credentials.
+    pub(crate) proof: Proof,
     /// Objects that answered 404 lately, each once.
     not_found: Mutex<VecDeque<(Instant, u64)>>,
     /// Operations that a bulk request may hold so that it is answered in good time; 0: not known yet.

@@ -13,7 +13,7 @@ use scimfleet_core::scim::message::PatchOperation;
 use scimfleet_core::task::Lane;
 use scimfleet_core::{RemoteId, ResourceKind};
 use scimfleet_scim_client::{Answer, Found, ScimError};
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{MutexGuard, SemaphorePermit};
 
 use super::attempt::Attempt;
 use super::bulk::Submitted;
@@ -127,6 +127,12 @@ pub(crate) enum Via {
     Bulk,
 }
 
+/// A place among the provider's requests; given back when the answer was noted.
+pub(crate) struct Turn<'a> {
+    _place: SemaphorePermit<'a>,
+    _ahead: Option<MutexGuard<'a, ()>>,
+}
+
 /// What a request does, for the provider's allowance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -207,6 +213,7 @@ impl Session<'_> {
             (Content::Create(document), _) => client.create(kind, document, context).await,
             (_, None) => return Err(Halt::NotNow(Outcome::NotBegun)),
         };
+        self.note_reply(&result);
         attempt.log_write(write, Via::Request(call.method()), self.task, result.as_ref(), began.elapsed());
         result.map_err(|error| Halt::Failed(Failure::new(error)))
     }
@@ -217,6 +224,7 @@ impl Session<'_> {
         let _turn = self.turn(kind, Route::Read).await.map_err(Halt::NotNow)?;
         attempt.requests.request("GET", 1);
         let got = self.provider.client.get(kind, account, &self.context).await;
+        self.note_reply(&got);
         got.map_err(|error| Halt::Failed(Failure::new(error)))
     }
 
@@ -226,6 +234,7 @@ impl Session<'_> {
         let _turn = self.turn(kind, Route::Read).await.map_err(Halt::NotNow)?;
         attempt.requests.request("GET", 1);
         let found = self.provider.client.find(kind, attribute, value, &self.context).await;
+        self.note_reply(&found);
         found.map_err(|error| Halt::Failed(Failure::new(error)))
     }
 
@@ -234,12 +243,13 @@ impl Session<'_> {
         self.task.lane == Lane::Leavers && may_work(self.task, self.provider.row.state)
     }
 
-    /// Waits for a place among the provider's requests and for its allowance. A longer wait, a lost
-    /// tenure or a provider that was set aside ends it.
-    pub(crate) async fn turn(&self, kind: ResourceKind, route: Route) -> Result<SemaphorePermit<'_>, Outcome> {
+    /// Waits for a place among the provider's requests, for the first answer after a quiet time, and for the
+    /// allowance. A longer wait, a lost tenure or a provider that was set aside ends it.
+    pub(crate) async fn turn(&self, kind: ResourceKind, route: Route) -> Result<Turn<'_>, Outcome> {
         let place = self.provider.in_flight.acquire().await.map_err(|_| Outcome::NotBegun)?;
+        let ahead = self.health.proof.ahead().await;
         for (class, rate) in self.provider.profile.rates_of(kind, route.action()) {
-            self.allowed(class, || Some(rate)).await?;
+            self.allowed(class, || Some(steady(rate))).await?;
         }
         while let Some(wait) = self.ramp().await {
             if wait > PACE_WAIT_MAX {
@@ -250,7 +260,17 @@ impl Session<'_> {
         }
         self.allowed("all", || self.allowance()).await?;
         self.health.learning.sent(Instant::now());
-        Ok(place)
+        Ok(Turn { _place: place, _ahead: ahead })
+    }
+
+    /// What an answer says of the provider, noted before anybody else has a turn: after a refusal of the
+    /// credentials nobody sends any more.
+    pub(crate) fn note_reply<T>(&self, answer: &Result<T, ScimError>) {
+        let class = answer.as_ref().err().map(ScimError::class);
+        self.health.proof.answered(class, Instant::now());
+        if let (Some(class @ Class::Credentials), Err(error)) = (class, answer) {
+            self.note_failure(class, &error.to_string());
+        }
     }
 
     /// Whether this is still the time for a request.
@@ -280,6 +300,7 @@ impl Session<'_> {
     fn allowance(&self) -> Option<Rate> {
         let rate = self.provider.rate.or_else(|| self.health.learning.limit(Instant::now()))?;
         let ahead = u32::from(self.task.lane == Lane::Leavers);
+        let rate = steady(rate);
         Some(Rate { burst: rate.burst.saturating_add(ahead), ..rate })
     }
 
@@ -300,4 +321,10 @@ impl Session<'_> {
             Halt::Failed(failure) => self.failed(failure),
         }
     }
+}
+
+/// Of what may come at once, half is sent at once: requests overtake each other on the way, and the provider
+/// counts them as they arrive. The average stays what it is.
+fn steady(rate: Rate) -> Rate {
+    Rate { burst: rate.burst.div_ceil(2), ..rate }
 }

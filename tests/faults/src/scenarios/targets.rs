@@ -18,8 +18,8 @@ const PLAIN: &str = "bulk = \"off\"\nguard = { share = \"100%\", cap = 1000000, 
 
 /// Four workers share a limit of five requests a second.
 pub(super) async fn limited(services: &Services, name: &str, figures: &mut Figures) -> Told<()> {
-    // The way there takes its time, now longer, now shorter: the target's burst is wider than ours.
-    let rate = RateLimit { per_second: 5.0, burst: 10, retry_after: RetryAfter::Seconds };
+    // As many at once as we are told, and no more: what overtakes on the way must fit into it.
+    let rate = RateLimit { per_second: 5.0, burst: 5, retry_after: RetryAfter::Seconds };
     let behaviour = Behaviour { rate: Some(rate), ..Behaviour::default() };
     let setup = Setup {
         users: 120,
@@ -93,9 +93,7 @@ pub(super) async fn outage(services: &Services, name: &str, figures: &mut Figure
 
 /// The target refuses the token, for everybody; the token comes back.
 pub(super) async fn unauthorised(services: &Services, name: &str, figures: &mut Figures) -> Told<()> {
-    // What is in flight when the first refusal arrives was sent in good faith: three workers, three each.
-    let setup =
-        Setup { users: 300, groups: 0, workers: 3, provider: "in_flight = 3\nbulk = \"off\"", ..Setup::default() };
+    let setup = Setup { users: 300, groups: 0, workers: 3, provider: "bulk = \"off\"", ..Setup::default() };
     let stage = Stage::open(services, name, figures.seed, setup).await?;
     let token = stage.target.token();
     stage.cli(&["providers", "probe", name]).await?;
