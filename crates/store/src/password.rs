@@ -186,11 +186,11 @@ pub(crate) async fn keep(
         tracing::warn!(count = passwords.len(), "passwords were dropped: no provider has `passwords = true`");
         return Ok(false);
     }
-    let sealer = sealer.ok_or(SealError::NoKey)?;
+    let key = sealer.ok_or(SealError::NoKey)?.current()?;
     let mut rows = Vec::with_capacity(passwords.len());
     for (resource_id, password) in passwords {
         let owner = owner_of(resource_id);
-        let sealed = sealer.seal(&owner, NAME, password.secret())?;
+        let sealed = key.seal(&owner, NAME, password.secret())?;
         rows.push(SealedRow { owner, resource_id, version: Uuid::now_v7(), sealed });
     }
     // In one order everywhere, so that two who seal at once wait for one another and not in a circle.
@@ -203,7 +203,7 @@ pub(crate) async fn keep(
          ON CONFLICT (owner, name) DO UPDATE SET key_id = excluded.key_id, sealed = excluded.sealed, \
          created_at = excluded.created_at"
     ));
-    sqlx::query(sql).bind(rows.as_str()).bind(sealer.key_id()).bind(now).execute(&mut *tx).await?;
+    sqlx::query(sql).bind(rows.as_str()).bind(key.id.as_str()).bind(now).execute(&mut *tx).await?;
     let batch = dialect.batch(1, &SEALED_ROW);
     let texts = dialect.texts(2).replace(" AS b", " AS t");
     let sql = statement(format!(

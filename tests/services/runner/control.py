@@ -46,7 +46,16 @@ def resume(service):
     service.main().signal(signal.SIGCONT)
 
 
-VERBS = {verb.__name__: verb for verb in (stop, kill, start, restart, pause, resume)}
+def alarm(service):
+    """Publishers are blocked, as when memory is short."""
+    service.alarm(True)
+
+
+def calm(service):
+    service.alarm(False)
+
+
+VERBS = {verb.__name__: verb for verb in (stop, kill, start, restart, pause, resume, alarm, calm)}
 
 
 class Control:

@@ -12,10 +12,13 @@ import os
 import secrets
 import shutil
 import socket
+import subprocess
 
-from .process import Daemon, StartFailed, unprivileged
+from .process import Daemon, StartFailed, as_account, unprivileged
 from .service import Service, clean_environment, newest
 
+# An Erlang runtime starts for it, on a machine that is busy with tests.
+CONTROL_SECONDS_MAX = 60
 USER = "scimfleet"
 DEPLOYED = os.path.join(os.path.dirname(__file__), "..", "..", "..", "deploy", "rabbitmq", "definitions.json")
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
@@ -102,6 +105,15 @@ class RabbitMq(Service):
                 return connection.recv(64)[7:11] == CONNECTION_START
         except OSError:
             return False
+
+    def alarm(self, on):
+        """The watermark of zero blocks whoever publishes (a documented use of `set_vm_memory_high_watermark`)."""
+        tool = find_server().replace("rabbitmq-server", "rabbitmqctl")
+        argv = [tool, "--node", self.node, "set_vm_memory_high_watermark", "0" if on else "0.4"]
+        done = subprocess.run(argv, env=self.environment(*self.ports[1:]), cwd=self.folder, capture_output=True, text=True,
+                              check=False, timeout=CONTROL_SECONDS_MAX, **as_account(self.account))
+        if done.returncode != 0:
+            raise StartFailed((done.stderr or done.stdout).strip() or "rabbitmqctl failed")
 
     def url(self):
         return f"amqp://{USER}:{self.password}@127.0.0.1:{self.ports[0]}/%2f"

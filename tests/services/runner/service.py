@@ -80,6 +80,10 @@ class Service:
         """The daemon that a fault is about."""
         return self.daemons[-1]
 
+    def alarm(self, on):
+        """Has the service behave as if it were short of memory, or well again."""
+        raise StartFailed(f"{self.name} has no memory alarm (asked for {on})")
+
     def configure(self):
         """Writes configuration for `self.ports`; returns the daemons in the order of their start."""
         raise NotImplementedError

@@ -1,6 +1,8 @@
 //! What a provider lacks of a group's members, and what it has too many (R21): differences between the
 //! memberships that should be and those that were sent, never a read of the provider.
 
+use std::borrow::Cow;
+
 use scimfleet_core::state::LinkState;
 use scimfleet_core::{ProviderId, RemoteId, ResourceId, ResourceKind};
 use sqlx::Row;
@@ -9,7 +11,7 @@ use sqlx::any::AnyRow;
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::link::verdict::Wanted;
-use crate::sql::{json, optional_word, statement, word};
+use crate::sql::{json, parsed, statement, unpack, word};
 
 /// A member of a group, with its account at one provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,18 +47,23 @@ pub struct MembershipDelta {
     pub left_out: Vec<(ResourceId, ResourceId)>,
 }
 
-const MEMBER: &str = "m.group_id AS group_id, m.member_id AS member_id, r.kind AS kind, l.remote_id AS remote_id, \
-     l.wanted AS wanted, l.state AS state, r.active AS active";
+/// The columns of a [`MemberRow`], in their order, for [`Dialect::packed`](crate::sql::Dialect::packed).
+const MEMBER: &str = "m.group_id, m.member_id, r.kind, l.remote_id, l.wanted, l.state, r.active";
+
+type Packed<'a> =
+    (Cow<'a, str>, Cow<'a, str>, Cow<'a, str>, Option<String>, Option<Cow<'a, str>>, Option<Cow<'a, str>>, i64);
 
 fn member_row(row: &AnyRow) -> Result<MemberRow, StoreError> {
+    let text: &str = row.try_get("member")?;
+    let (group_id, member_id, kind, remote_id, wanted, state, active): Packed<'_> = unpack(text, "memberships")?;
     Ok(MemberRow {
-        group_id: word(row, "memberships", "group_id")?,
-        member_id: word(row, "memberships", "member_id")?,
-        kind: word(row, "resources", "kind")?,
-        remote_id: optional_word(row, "links", "remote_id")?,
-        wanted: optional_word(row, "links", "wanted")?,
-        state: optional_word(row, "links", "state")?,
-        inactive: row.try_get::<i64, _>("active")? == 0,
+        group_id: parsed(&group_id, "memberships")?,
+        member_id: parsed(&member_id, "memberships")?,
+        kind: parsed(&kind, "resources")?,
+        remote_id: remote_id.map(|text| parsed(&text, "links")).transpose()?,
+        wanted: wanted.map(|text| parsed(&text, "links")).transpose()?,
+        state: state.map(|text| parsed(&text, "links")).transpose()?,
+        inactive: active == 0,
     })
 }
 
@@ -115,9 +122,9 @@ impl Store {
         (with, table): (&str, &str),
         (owed, of_memberships, of_sent): (&str, &str, &str),
     ) -> Result<MembershipDelta, StoreError> {
-        let texts = self.dialect().texts(2);
+        let (texts, member) = (self.dialect().texts(2), self.dialect().packed(MEMBER));
         let missing = statement(format!(
-            "{with}SELECT {MEMBER} FROM {texts} {owed}JOIN {table} m ON {of_memberships} \
+            "{with}SELECT {member} AS member FROM {texts} {owed}JOIN {table} m ON {of_memberships} \
              JOIN resources r ON r.id = m.member_id \
              LEFT JOIN links l ON l.provider_id = $1 AND l.resource_id = m.member_id \
              LEFT JOIN sent_memberships s ON s.provider_id = $1 AND s.group_id = m.group_id AND s.member_id = m.member_id \
@@ -170,9 +177,9 @@ impl Store {
         groups: &[ResourceId],
         (with, table): (&str, &str),
     ) -> Result<Vec<MemberRow>, StoreError> {
-        let texts = self.dialect().texts(2);
+        let (texts, member) = (self.dialect().texts(2), self.dialect().packed(MEMBER));
         let sql = statement(format!(
-            "{with}SELECT {MEMBER} FROM {texts} JOIN {table} m ON m.group_id = b.id \
+            "{with}SELECT {member} AS member FROM {texts} JOIN {table} m ON m.group_id = b.id \
              JOIN resources r ON r.id = m.member_id \
              LEFT JOIN links l ON l.provider_id = $1 AND l.resource_id = m.member_id ORDER BY m.group_id, m.member_id"
         ));

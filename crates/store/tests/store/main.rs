@@ -6,6 +6,7 @@ mod support;
 
 mod claims;
 mod deadlines;
+mod frozen;
 mod identity;
 mod members;
 mod migration;

@@ -1,9 +1,9 @@
 //! Secrets at rest and tokens of our own.
 
-use scimfleet_store::{Store, StoreOptions, TokenScope};
+use scimfleet_store::{Resealed, Store, StoreOptions, TokenScope};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::support::{on_both, sealer};
+use crate::support::{on_both, sealer, sealers};
 
 on_both! {
     async fn a_secret_comes_back_only_with_its_key(db: &Database) {
@@ -25,6 +25,24 @@ on_both! {
         let error = keyless.secret("acme", "token").await.unwrap_err();
         assert!(error.to_string().contains("SCIMFLEET_SECRETS_KEY"), "{error}");
         keyless.close().await;
+    }
+
+    async fn a_key_is_changed_while_everything_runs(db: &Database) {
+        let token = SecretString::from("t-1");
+        db.store.put_secret("acme", "token", &token).await.unwrap();
+        let both = Store::connect(&StoreOptions::new(&db.url), Some(sealers("EA"))).await.unwrap();
+        both.put_secret("other", "token", &SecretString::from("t-2")).await.unwrap();
+        assert_eq!(both.reseal().await.unwrap(), Resealed { resealed: 1, unopenable: 0 }, "the other one is sealed so");
+        assert_eq!(both.reseal().await.unwrap(), Resealed::default());
+        let new = Store::connect(&StoreOptions::new(&db.url), Some(sealer('E'))).await.unwrap();
+        for (owner, secret) in [("acme", "t-1"), ("other", "t-2")] {
+            assert_eq!(new.secret(owner, "token").await.unwrap().unwrap().expose_secret(), secret);
+        }
+        assert!(db.store.secret("acme", "token").await.is_err(), "the old key opens nothing any more");
+        assert_eq!(db.store.reseal().await.unwrap(), Resealed { resealed: 0, unopenable: 2 });
+        assert_eq!(new.secret("acme", "token").await.unwrap().unwrap().expose_secret(), "t-1", "nothing was lost by that");
+        new.close().await;
+        both.close().await;
     }
 
     async fn a_token_opens_until_it_is_revoked(db: &Database) {

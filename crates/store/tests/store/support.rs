@@ -68,9 +68,14 @@ pub(crate) async fn run(kind: Kind, case: impl AsyncFnOnce(&Database)) {
     }
 }
 
-pub(crate) fn sealer(byte: char) -> Sealer {
-    let key = format!("{}=", byte.to_string().repeat(43));
-    Sealer::from_base64(&SecretString::from(key)).unwrap()
+pub(crate) fn sealer(letter: char) -> Sealer {
+    sealers(&letter.to_string())
+}
+
+/// With a key for each letter; the first one seals.
+pub(crate) fn sealers(letters: &str) -> Sealer {
+    let keys: Vec<String> = letters.chars().map(|letter| format!("{}=", letter.to_string().repeat(43))).collect();
+    Sealer::from_base64(&SecretString::from(keys.join(" "))).unwrap()
 }
 
 impl Database {
