@@ -1,9 +1,5 @@
-//! Fleet files.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use scimfleet_runtime::fleet::{Fleet, FleetContext};
 
-fuzz_target!(|text: &str| {
-    let _ = Fleet::parse("fleet.toml", text, &FleetContext::default());
-});
+fuzz_target!(|text: &str| scimfleet_fuzz::fleet_files(text));
