@@ -16,6 +16,10 @@ pub enum Verb {
     Start,
     /// Stopped in order, then started.
     Restart,
+    /// RabbitMQ's memory alarm: it reads nothing from whoever publishes.
+    Alarm,
+    /// The end of the alarm.
+    Calm,
 }
 
 /// A service.
@@ -73,6 +77,8 @@ impl Services {
                 Verb::Kill => "kill",
                 Verb::Start => "start",
                 Verb::Restart => "restart",
+                Verb::Alarm => "alarm",
+                Verb::Calm => "calm",
             },
             match service {
                 Service::Rabbitmq => "rabbitmq",

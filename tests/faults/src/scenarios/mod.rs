@@ -91,6 +91,7 @@ const ALL: &[Scenario] = &[
     scenario!("8", "deletes-race", "deletions race edits, a full sync and re-hires", false, changes::deletes_race),
     scenario!("7", "any-order", "users, managers and groups arrive in any order", false, changes::any_order),
     scenario!("2", "publish-nowhere", "queues are deleted under load", false, outages::publish_nowhere),
+    scenario!("2", "memory-alarm", "the broker blocks publishers for half a minute", false, outages::memory_alarm),
     scenario!(
         "5",
         "holder-stopped",

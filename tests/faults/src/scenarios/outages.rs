@@ -1,6 +1,6 @@
 //! Services that go away while work is under way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use scimfleet_core::ProviderName;
 use scimfleet_testkit::provider::{Behaviour, Mark, RateLimit, RetryAfter};
@@ -8,11 +8,16 @@ use scimfleet_testkit::proxy::Mode;
 
 use crate::failure::Told;
 use crate::figures::Figures;
+use crate::process::get;
 use crate::services::{Service, Services, Verb};
 use crate::stage::{Setup, Stage};
 use crate::wait::until;
 
 const REST: Duration = Duration::from_secs(200);
+/// What a broker or a queue lost is noticed within seconds; a worker whose answer was lost with it, after its lease.
+const AFTER_LOSS: Duration = Duration::from_secs(120);
+/// The memory alarm lasts this long: longer than a publish waits for its confirm.
+const ALARM: Duration = Duration::from_secs(30);
 const WITHIN: Duration = Duration::from_secs(60);
 
 fn slow_target() -> Behaviour {
@@ -40,8 +45,7 @@ pub(super) async fn broker(services: &Services, name: &str, figures: &mut Figure
         figures.recovered += 1;
     }
     figures.attempted = stage.model.len() as u64 + 40;
-    // A task that the broker lost is taken for lost after five minutes.
-    stage.rest(Duration::from_secs(420)).await?;
+    stage.rest(AFTER_LOSS).await?;
     stage.judge(figures).await?;
     figures.confirmed += 40_u64.saturating_sub(figures.lost);
     stage.close(figures).await
@@ -65,9 +69,43 @@ pub(super) async fn publish_nowhere(services: &Services, name: &str, figures: &m
     }
     queue.close().await;
     figures.attempted = stage.model.len() as u64 + 60;
-    stage.rest(Duration::from_secs(420)).await?;
+    stage.rest(AFTER_LOSS).await?;
     stage.judge(figures).await?;
     figures.confirmed += 60_u64.saturating_sub(figures.lost);
+    stage.close(figures).await
+}
+
+/// The broker is short of memory for half a minute: it reads nothing from whoever publishes.
+pub(super) async fn memory_alarm(services: &Services, name: &str, figures: &mut Figures) -> Told<()> {
+    let setup =
+        Setup { users: 400, behaviour: slow_target(), provider: "in_flight = 4\nbulk = \"off\"", ..Setup::default() };
+    let mut stage = Stage::open(services, name, figures.seed, setup).await?;
+    stage.load().await?;
+    stage.open_run().await?;
+    half_way(&stage, 20).await?;
+    let scheduler = stage.schedulers[0].address();
+    let ready = move || get(scheduler, "/readyz").unwrap_or_default();
+    services.act(Verb::Alarm, Service::Rabbitmq).await?;
+    let began = Instant::now();
+    let edited = stage.model.edit_some(20);
+    let changed = stage.import(&stage.model.lines(Some(&edited), false)).await;
+    let named = until(WITHIN, "the scheduler says why it is not ready", || async {
+        Ok(ready().contains("blocks publishers because it is short of memory"))
+    });
+    let named = named.await;
+    tokio::time::sleep(ALARM.saturating_sub(began.elapsed())).await;
+    // Whatever failed meanwhile: the broker is needed again.
+    services.act(Verb::Calm, Service::Rabbitmq).await?;
+    changed?;
+    named?;
+    figures.recovered += 1;
+    let calm = Instant::now();
+    until(WITHIN, "the scheduler is ready again", || async { Ok(ready().starts_with("HTTP/1.0 200")) }).await?;
+    figures.notes.push(format!("ready again {:.1} s after the alarm", calm.elapsed().as_secs_f64()));
+    figures.attempted = stage.model.len() as u64 + 20;
+    stage.rest(AFTER_LOSS).await?;
+    stage.judge(figures).await?;
+    figures.confirmed += 20_u64.saturating_sub(figures.lost);
     stage.close(figures).await
 }
 
@@ -82,7 +120,7 @@ pub(super) async fn database(services: &Services, name: &str, figures: &mut Figu
     let mut longest = Duration::ZERO;
     for _ in 0..10 {
         services.act(Verb::Restart, Service::Postgres).await?;
-        let (began, before) = (std::time::Instant::now(), stage.target.counts_since(&Mark::default()).total());
+        let (began, before) = (Instant::now(), stage.target.counts_since(&Mark::default()).total());
         let target = &stage.target;
         let goes_on = until(Duration::from_secs(30), "the sync goes on", || async {
             Ok(target.users_count() >= 600 || target.counts_since(&Mark::default()).total() > before)
