@@ -22,6 +22,8 @@ use crate::services::{Services, address_of, postgres_tool, through};
 use crate::wait::until;
 
 /// A sealing key for tests; it protects nothing.
+/// Names a file with the sealing key, in place of the key of the suite.
+pub const KEY_FILE: &str = "SCIMFLEET_SECRETS_KEY_FILE";
 const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// The admin token of every stage.
 pub const ADMIN_TOKEN: &str = "admin-token-of-the-fault-suite";
@@ -127,6 +129,10 @@ impl Stage {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
         environment.extend(setup.environment);
+        if environment.iter().any(|(name, _)| name == KEY_FILE) {
+            // The key in the environment would win.
+            environment.retain(|(name, _)| name != "SCIMFLEET_SECRETS_KEY");
+        }
         let target = ServiceProvider::start(setup.behaviour).await?;
         let migrated = Command::new(&folder, &environment).run(&["migrate"]).await?;
         ensure(migrated.code == 0, || format!("migrate: {}", migrated.stderr))?;

@@ -52,7 +52,7 @@ async fn reads_all(db: &Database) {
     assert_eq!(cleo.document["title"], "Größe 'x'");
     let staff = db.store.resources(&[db.id("staff").await]).await.unwrap().remove(0);
     assert_eq!(staff.kind, ResourceKind::Group);
-    assert_eq!(db.store.members_after(&staff.id, None, 10).await.unwrap(), [anna.clone()]);
+    assert_eq!(db.store.members_after(&staff.id, None, 10).await.unwrap(), std::slice::from_ref(&anna));
     let runs = db.store.runs(Some(provider.id), 10).await.unwrap();
     assert_eq!((runs.len(), runs[0].state), (1, RunState::Cancelled));
     // It is worked with, too: what waited is relayed, and a change is taken.

@@ -137,6 +137,7 @@ const ALL: &[Scenario] = &[
         false,
         security::canaries
     ),
+    scenario!("20", "rotation", "the sealing key and a token are changed without a stop", false, security::rotation),
     scenario!("22", "hostile-urls", "base URLs and token URLs that point inside", false, security::hostile_urls),
     scenario!("22", "redirects", "a target that redirects and names other addresses", true, security::redirects),
 ];

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use scimfleet_core::ResourceKind;
-use scimfleet_testkit::provider::{Behaviour, Fault, Matcher};
+use scimfleet_testkit::provider::{Behaviour, Fault, Mark, Matcher};
 
 use crate::failure::{Told, ensure};
 use crate::figures::Figures;
 use crate::process::{get, request};
 use crate::services::Services;
-use crate::stage::{Setup, Stage};
+use crate::stage::{KEY_FILE, Setup, Stage};
 use crate::wait::until;
 
 const REST: Duration = Duration::from_secs(120);
@@ -78,6 +78,41 @@ pub(super) async fn canaries(services: &Services, name: &str, figures: &mut Figu
     search(&stage, services, figures).await?;
     stage.judge(figures).await?;
     console.drain().await?;
+    stage.close(figures).await
+}
+
+/// The sealing key and the provider's token are changed while two workers go on.
+pub(super) async fn rotation(services: &Services, name: &str, figures: &mut Figures) -> Told<()> {
+    let key = |letter: &str| format!("{}=\n", letter.repeat(43));
+    let (old, new) = (key("A"), key("E"));
+    let file = std::env::temp_dir().join(format!("{name}.key"));
+    tokio::fs::write(&file, &old).await?;
+    let environment = vec![(KEY_FILE.to_owned(), file.display().to_string())];
+    let setup = Setup { users: 100, groups: 2, provider: "bulk = \"off\"", environment, ..Setup::default() };
+    let mut stage = Stage::open(services, name, figures.seed, setup).await?;
+    stage.load().await?;
+    stage.rest(REST).await?;
+    figures.attempted = stage.model.len() as u64;
+    tokio::fs::write(&file, format!("{new}{old}")).await?;
+    let migrated = stage.cli(&["migrate"]).await?;
+    ensure(migrated["resealed"] == 1 && migrated["unopenable"] == 0, || format!("not sealed again: {migrated}"))?;
+    tokio::fs::write(&file, &new).await?;
+    for token in [TOKEN, ROTATED] {
+        tokio::fs::write(stage.folder.join("rotated"), token).await?;
+        let table = stage.provider_table(name, &stage.target.base_url(), "rotated", "bulk = \"off\"");
+        stage.apply(&table.replace("value = \"rotated\"", "file = \"rotated\"")).await?;
+        stage.target.set_token(token);
+        let edited = stage.model.edit_some(20);
+        stage.import(&stage.model.lines(Some(&edited), false)).await?;
+        stage.rest(REST).await?;
+        figures.attempted += 20;
+        figures.recovered += 1;
+    }
+    stage.judge(figures).await?;
+    figures.confirmed += 40_u64.saturating_sub(figures.lost);
+    let refused = stage.target.counts_since(&Mark::default()).answered(401);
+    figures.notes.push(format!("one key and two tokens changed, {refused} requests refused"));
+    figures.promise(refused == 0, || format!("{refused} requests were sent with an old token"));
     stage.close(figures).await
 }
 
