@@ -3,7 +3,7 @@
 use scimfleet_core::ResourceKind;
 use scimfleet_core::state::LinkState;
 use scimfleet_core::task::Lane;
-use scimfleet_store::{HoldItem, Verdict, Wanted};
+use scimfleet_store::{HoldItem, Parked, Verdict, Wanted};
 use scimfleet_testkit::provider::{Behaviour, Fault, Matcher};
 
 use crate::support::{Stage, group, user};
@@ -60,7 +60,7 @@ async fn a_member_that_was_parked_arrives_by_itself() {
     stage.changes(GROUP, Lane::Changes).await;
     assert_eq!(members(&stage).len(), 1);
     assert_eq!(stage.link("Team").await.state, LinkState::InSync, "a parked member is not waited for");
-    stage.store.retry_parked(Some(stage.provider), None).await.unwrap();
+    stage.store.retry_parked(&Parked::default()).await.unwrap();
     stage.changes(USER, Lane::Changes).await;
     assert_eq!(stage.changes(GROUP, Lane::Changes).await, 1);
     assert_eq!(members(&stage), accounts(&stage, &["u0000", "u0001"]).await);
@@ -150,7 +150,7 @@ async fn members_that_could_not_be_sent_stay_owed() {
     stage.target.script(Matcher::on("PATCH", "/Groups").times(1), Fault::Status(503));
     stage.changes(GROUP, Lane::Changes).await;
     assert_eq!(members(&stage).len(), 3);
-    stage.store.retry_parked(None, None).await.unwrap();
+    stage.store.retry_parked(&Parked::default()).await.unwrap();
     let team = stage.id("Team").await;
     assert_eq!(stage.store.owed_members(stage.provider, &[team]).await.unwrap().len(), 2);
     stage.no_more_waiting().await;
