@@ -75,8 +75,8 @@ pub struct ProviderSettings {
     /// Certificates.
     #[serde(default)]
     pub tls: Tls,
-    /// Headers that go with every request. They are no place for secrets: they are stored and shown as
-    /// they are written.
+    /// Headers that go with every request. Values are sealed like tokens: whoever reads the settings of a provider
+    /// back finds each name with an empty value, which keeps the value that is sealed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
 }
@@ -98,6 +98,14 @@ const fn default_in_flight() -> u32 {
 }
 
 impl ProviderSettings {
+    /// The same with the names of its headers only: what may be stored and shown in plain.
+    #[must_use]
+    pub fn without_header_values(&self) -> Self {
+        let mut open = self.clone();
+        open.headers.values_mut().for_each(String::clear);
+        open
+    }
+
     /// Settings with every default.
     pub fn new(name: ProviderName, base_url: impl Into<String>) -> Self {
         Self {

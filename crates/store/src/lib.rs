@@ -11,6 +11,7 @@ mod directory;
 mod drift;
 mod epoch;
 mod error;
+mod headers;
 mod hold;
 mod lease;
 mod leavers;

@@ -107,25 +107,29 @@ impl Store {
         sqlx::query(sql).bind(name.as_str()).fetch_optional(self.read()).await?.as_ref().map(provider_row).transpose()
     }
 
-    /// Creates or updates a provider by its name. A change makes every link of it due again.
+    /// Creates or updates a provider by its name. A change makes every link of it due again. Values of headers
+    /// are sealed; one that is empty keeps the value that is sealed.
     pub async fn put_provider(&self, settings: &ProviderSettings) -> Result<(ProviderId, ProviderChange), StoreError> {
         let mut tx = self.begin().await?;
         let sql = "SELECT id, settings FROM providers WHERE name = $1";
         let existing = sqlx::query(sql).bind(settings.name.as_str()).fetch_optional(&mut *tx).await?;
-        let text = crate::sql::json(settings);
+        let open = settings.without_header_values();
+        let text = crate::sql::json(&open);
         let outcome = match existing {
             None => {
                 let id = ProviderId(self.new_key());
                 insert_provider(&mut tx, id, settings, &text, self.now_ms()).await?;
+                self.seal_headers(&mut tx, id, settings).await?;
                 (id, ProviderChange::Created)
             }
             Some(row) => {
                 let id: ProviderId = word(&row, "providers", "id")?;
                 let before: ProviderSettings = document(&row, "providers", "settings")?;
-                if before == *settings {
+                let resealed = self.seal_headers(&mut tx, id, settings).await?;
+                if before == open && !resealed {
                     (id, ProviderChange::Unchanged)
                 } else {
-                    update_provider(&mut tx, id, &before, settings, &text).await?;
+                    update_provider(&mut tx, id, &before, &open, &text).await?;
                     touch_provider(&mut tx, id, self.now_ms()).await?;
                     (id, ProviderChange::Updated)
                 }

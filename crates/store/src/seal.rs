@@ -11,7 +11,7 @@ use chacha20poly1305::aead::{Aead, Generate, Key, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use sqlx::Row;
+use sqlx::{AnyConnection, Row};
 
 use crate::connect::Store;
 use crate::error::StoreError;
@@ -192,6 +192,17 @@ impl Store {
 
     /// Seals a secret in place of the one of the same name.
     pub async fn put_secret(&self, owner: &str, name: &str, secret: &SecretString) -> Result<(), StoreError> {
+        let mut connection = self.inner.write.acquire().await?;
+        self.write_secret(&mut connection, owner, name, secret).await
+    }
+
+    pub(crate) async fn write_secret(
+        &self,
+        connection: &mut AnyConnection,
+        owner: &str,
+        name: &str,
+        secret: &SecretString,
+    ) -> Result<(), StoreError> {
         let key = self.sealer()?.current()?;
         let sealed = key.seal(owner, name, secret)?;
         let sql = "INSERT INTO sealed_secrets (owner, name, key_id, sealed, created_at) VALUES ($1, $2, $3, $4, $5) \
@@ -203,7 +214,7 @@ impl Store {
             .bind(key.id.as_str())
             .bind(sealed)
             .bind(self.now_ms())
-            .execute(&self.inner.write)
+            .execute(connection)
             .await?;
         Ok(())
     }

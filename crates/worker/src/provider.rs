@@ -1,7 +1,7 @@
 //! A provider as a task needs it: its client, profile, schemas and mappings, made anew when its
 //! configuration changes. What is kept is keyed by the provider's id and generation.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use scimfleet_scim_client::{
     Authorization, ClientConfig, Discovery, Egress, Limits, RequestContext, ScimClient, ScimError, TlsOptions,
 };
 use scimfleet_store::{MappingRow, ProviderRow, Store, StoreError};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, Semaphore};
 use url::Url;
@@ -215,7 +215,8 @@ impl Providers {
     async fn build_with(&self, row: ProviderRow, stored: &[MappingRow]) -> Result<Provider, ProviderError> {
         let (profile, schemas) = (resolve_profile(&row)?.profile, schemas_of(&row));
         let secret = self.store.provider_secret(row.id).await?;
-        let client = self.client(&row, &profile, secret)?;
+        let headers = self.headers(&row).await?;
+        let client = self.client(&row, &profile, secret, headers)?;
         let settings = &row.settings;
         let rate = settings.rate.as_deref().and_then(parse_rate);
         let in_flight = usize::try_from(settings.in_flight.max(1)).unwrap_or(1);
@@ -232,11 +233,26 @@ impl Providers {
         })
     }
 
+    /// The headers with their values: those that settings which are only planned give, else those that are sealed.
+    async fn headers(&self, row: &ProviderRow) -> Result<BTreeMap<String, String>, StoreError> {
+        let mut headers = row.settings.headers.clone();
+        if headers.values().any(String::is_empty) {
+            let sealed = self.store.provider_headers(row.id).await?;
+            for (name, value) in headers.iter_mut().filter(|(_, value)| value.is_empty()) {
+                if let Some(known) = sealed.get(name) {
+                    known.expose_secret().clone_into(value);
+                }
+            }
+        }
+        Ok(headers)
+    }
+
     fn client(
         &self,
         row: &ProviderRow,
         profile: &Profile,
         secret: Option<SecretString>,
+        headers: BTreeMap<String, String>,
     ) -> Result<ScimClient, ProviderError> {
         let settings = &row.settings;
         let wrong = |reason: String| ProviderError::Settings { provider: settings.name.clone(), reason };
@@ -259,7 +275,7 @@ impl Providers {
             authorization,
             profile: profile.clone(),
             egress: self.egress.clone(),
-            headers: settings.headers.clone(),
+            headers,
             tls: TlsOptions::read(&settings.tls).map_err(wrong)?,
             limits: Limits::default(),
         })

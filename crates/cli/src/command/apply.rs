@@ -151,6 +151,10 @@ async fn apply_provider(
     };
     if !args.plan {
         let (id, done) = store.put_provider(settings).await?;
+        // A value that is sealed shows in no difference.
+        if done == ProviderChange::Updated {
+            change = "updated";
+        }
         if done == ProviderChange::Updated
             && !args.same_tenant
             && before.as_ref().is_some_and(|row| leads_elsewhere(&row.settings, settings))
@@ -175,11 +179,11 @@ fn differences(
     row: &ProviderRow,
     after: &scimfleet_core::provider::ProviderSettings,
 ) -> BTreeMap<String, (Value, Value)> {
-    let fields = |settings| match serde_json::to_value(settings) {
+    let fields = |settings: &scimfleet_core::provider::ProviderSettings| match serde_json::to_value(settings) {
         Ok(Value::Object(fields)) => fields,
         _ => serde_json::Map::new(),
     };
-    let (before, after) = (fields(&row.settings), fields(after));
+    let (before, after) = (fields(&row.settings), fields(&after.without_header_values()));
     let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     keys.into_iter()
         .filter(|key| before.get(*key) != after.get(*key))

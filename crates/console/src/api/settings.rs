@@ -113,7 +113,7 @@ async fn plan(
 }
 
 fn differences(before: &ProviderSettings, after: &ProviderSettings) -> BTreeMap<String, (Value, Value)> {
-    let (before, after) = (settings_json(before), settings_json(after));
+    let (before, after) = (settings_json(before), settings_json(&after.without_header_values()));
     let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let of = |fields: &Map<String, Value>, key: &str| fields.get(key).map(cover).unwrap_or_default();
     let differ = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));

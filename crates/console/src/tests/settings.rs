@@ -65,6 +65,24 @@ async fn a_change_of_scope_is_planned_first() {
 }
 
 #[tokio::test]
+async fn values_of_headers_are_shown_nowhere() {
+    let console = console().await;
+    let mut with_header = table();
+    with_header["headers"] = json!({ "X-Api-Key": "canary-header" });
+    let made = console.api("PUT", "/providers/acme", Some(with_header.clone())).await;
+    assert_eq!(
+        (made.status, made.json()["settings"]["headers"]["X-Api-Key"].as_str()),
+        (StatusCode::CREATED, Some(""))
+    );
+    with_header["headers"] = json!({ "X-Api-Key": "canary-header-2", "X-Other": "canary-other" });
+    let plan = console.api("POST", "/providers/acme/plan", Some(with_header)).await;
+    assert_eq!(plan.json()["differences"]["headers"][1]["X-Other"], "");
+    for answer in [made, plan, console.api("GET", "/providers/acme", None).await] {
+        assert!(!answer.body.contains("canary-header") && !answer.body.contains("canary-other"), "{}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn a_token_is_sealed_and_a_provider_probed() {
     let console = console().await;
     let id = console.provider("acme").await;

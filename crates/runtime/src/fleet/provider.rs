@@ -131,10 +131,6 @@ impl Reading<'_> {
                 inner.document().note(span, format!("header `{name}` of {} cannot be set", table.place()), hint);
                 continue;
             }
-            if ["key", "token", "secret", "password"].iter().any(|word| lower.contains(word)) {
-                let message = format!("header `{name}` of {} is stored as it is written, unsealed", table.place());
-                self.warn(table.document(), &span, &message);
-            }
             settings.headers.insert(name.to_owned(), text);
         }
     }

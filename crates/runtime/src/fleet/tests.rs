@@ -380,6 +380,4 @@ fn headers_and_client_certificates_are_checked() {
         let text = mistakes(&provider_with(keys));
         assert!(text.contains(words), "{keys}: {text}");
     }
-    let fleet = read(&provider_with("headers = { \"X-Api-Key\" = \"k\" }")).unwrap();
-    assert!(fleet.warnings.iter().any(|warning| warning.contains("unsealed")), "{:?}", fleet.warnings);
 }

@@ -1,6 +1,8 @@
 //! Secrets at rest and tokens of our own.
 
-use scimfleet_store::{Resealed, Store, StoreOptions, TokenScope};
+use scimfleet_core::ProviderName;
+use scimfleet_core::provider::ProviderSettings;
+use scimfleet_store::{ProviderChange, Resealed, Store, StoreOptions, TokenScope};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::support::{on_both, sealer, sealers};
@@ -43,6 +45,33 @@ on_both! {
         assert_eq!(new.secret("acme", "token").await.unwrap().unwrap().expose_secret(), "t-1", "nothing was lost by that");
         new.close().await;
         both.close().await;
+    }
+
+    async fn values_of_headers_are_sealed_and_never_among_the_settings(db: &Database) {
+        let with = |headers: &[(&str, &str)]| {
+            let mut settings = ProviderSettings::new(ProviderName::parse("acme").unwrap(), "https://acme.example");
+            settings.headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            settings
+        };
+        let put = async |headers: &[(&str, &str)]| db.store.put_provider(&with(headers)).await.unwrap();
+        let sent = async |id| {
+            let headers = db.store.provider_headers(id).await.unwrap();
+            let text = |(name, value): (&String, &SecretString)| format!("{name}={}", value.expose_secret());
+            headers.iter().map(text).collect::<Vec<_>>()
+        };
+        let (id, change) = put(&[("X-Api-Key", "canary-1"), ("X-Tenant", "t")]).await;
+        assert_eq!(change, ProviderChange::Created);
+        assert_eq!(sent(id).await, ["X-Api-Key=canary-1", "X-Tenant=t"]);
+        let row = db.store.providers().await.unwrap().remove(0);
+        assert_eq!(row.settings, with(&[("X-Api-Key", ""), ("X-Tenant", "")]), "names only");
+        for same in [[("X-Api-Key", "canary-1"), ("X-Tenant", "t")], [("X-Api-Key", ""), ("X-Tenant", "")]] {
+            assert_eq!(put(&same).await.1, ProviderChange::Unchanged, "an empty value keeps what is sealed");
+        }
+        assert_eq!(put(&[("X-Api-Key", "canary-2"), ("X-Tenant", "")]).await.1, ProviderChange::Updated);
+        assert_eq!(sent(id).await, ["X-Api-Key=canary-2", "X-Tenant=t"]);
+        assert!(db.store.providers().await.unwrap()[0].generation > row.generation, "clients are made anew");
+        assert_eq!(put(&[("X-Tenant", "")]).await.1, ProviderChange::Updated);
+        assert_eq!(sent(id).await, ["X-Tenant=t"]);
     }
 
     async fn a_token_opens_until_it_is_revoked(db: &Database) {
