@@ -63,7 +63,8 @@ async fn killed(services: &Services, name: &str, figures: &mut Figures, fault: F
 
 /// SIGKILL when everything is recorded and no acknowledgement reached the broker.
 pub(super) async fn after_recording(services: &Services, name: &str, figures: &mut Figures) -> Told<()> {
-    let setup = Setup { proxied: true, users: 200, ..Setup::default() };
+    // Each create is a request of its own, so that they can be counted.
+    let setup = Setup { proxied: true, users: 200, provider: "bulk = \"off\"", ..Setup::default() };
     let mut stage = Stage::open(services, name, figures.seed, setup).await?;
     // The first write arrives, and from then on nothing that workers say reaches the broker.
     stage.target.script(Matcher::on("POST", "/Users").times(Matcher::EVER), Fault::Delay(Duration::from_millis(300)));
