@@ -96,12 +96,15 @@ pub(super) async fn after_recording(services: &Services, name: &str, figures: &m
 /// Every create is applied and its answer dropped.
 pub(super) async fn answers_lost(services: &Services, name: &str, figures: &mut Figures) -> Told<()> {
     let mut stage = Stage::open(services, name, figures.seed, wide(200, WIDE)).await?;
+    // Asked before, so that both workers begin at once and not one while the other asks.
+    stage.cli(&["providers", "probe", name]).await?;
     // The breaker opens in between: what is asked later is sent by the probe's return.
     stage.target.script(Matcher::on("POST", "/Users").times(200), Fault::DropAnswerAfterApplying);
     stage.target.script(Matcher::on("POST", "/Groups").times(4), Fault::DropAnswerAfterApplying);
     stage.load().await?;
     figures.attempted = stage.model.len() as u64;
-    stage.rest(Duration::from_secs(240)).await?;
+    // Each return of the provider loses a few more answers, half a minute apart.
+    stage.rest(Duration::from_secs(420)).await?;
     stage.judge(figures).await?;
     let posts = stage.target.journal().matching("POST", "/Users").count();
     figures.recovered = stage.target.journal().counts.answered(0);
