@@ -24,14 +24,19 @@ impl Session<'_> {
     pub(crate) async fn load_members(&self, attempts: &mut [Attempt]) -> Result<(), StoreError> {
         let flat = self.provider.profile.nested_groups == NestedGroups::Flatten;
         let open = |attempt: &&mut Attempt| attempt.outcome.is_none();
-        let (mut whole, mut owed) = (Vec::new(), Vec::new());
+        let (mut fresh, mut whole, mut owed) = (HashSet::new(), Vec::new(), Vec::new());
         for attempt in attempts.iter_mut().filter(open) {
             attempt.members.compared = attempt.link.members_whole || attempt.account.remote_id.is_none();
+            if is_fresh(attempt) {
+                fresh.insert(attempt.id().clone());
+                continue;
+            }
             let list = if flat || attempt.members.compared { &mut whole } else { &mut owed };
             list.push(attempt.id().clone());
         }
         let mut by_group: HashMap<ResourceId, Members> = HashMap::new();
-        self.load_owed(&whole, &owed, &mut by_group).await?;
+        let groups: Vec<ResourceId> = fresh.iter().chain(&whole).chain(&owed).cloned().collect();
+        self.load_owed(&groups, &mut by_group).await?;
         for delta in self.differences(&whole, &owed).await? {
             self.sort_delta(delta, &mut by_group);
         }
@@ -44,7 +49,7 @@ impl Session<'_> {
             .filter(|attempt| puts || attempt.account.remote_id.is_none())
             .map(|attempt| attempt.id().clone())
             .collect();
-        self.load_whole(&wanting, &mut by_group).await?;
+        self.load_whole(&wanting, &fresh, &mut by_group).await?;
         for attempt in attempts.iter_mut().filter(open) {
             // What flattened groups hold changes with other groups, too: they stay compared as a whole.
             let compared = attempt.members.compared && !flat;
@@ -57,15 +62,13 @@ impl Session<'_> {
     /// Notes what is owed before the differences are read: what is noted after that stays.
     async fn load_owed(
         &self,
-        whole: &[ResourceId],
-        owed: &[ResourceId],
+        groups: &[ResourceId],
         by_group: &mut HashMap<ResourceId, Members>,
     ) -> Result<(), StoreError> {
-        let groups = [whole, owed].concat();
         if groups.is_empty() {
             return Ok(());
         }
-        for one in self.worker.store.owed_members(self.provider.row.id, &groups).await? {
+        for one in self.worker.store.owed_members(self.provider.row.id, groups).await? {
             by_group.entry(one.group_id.clone()).or_default().owed.push(one);
         }
         Ok(())
@@ -129,9 +132,11 @@ impl Session<'_> {
         self.provider.profile.nested_groups != NestedGroups::Omit || row.kind != ResourceKind::Group
     }
 
+    /// Every member of these groups; of `fresh` ones all are missing.
     async fn load_whole(
         &self,
         groups: &[ResourceId],
+        fresh: &HashSet<ResourceId>,
         by_group: &mut HashMap<ResourceId, Members>,
     ) -> Result<(), StoreError> {
         if groups.is_empty() {
@@ -143,10 +148,14 @@ impl Session<'_> {
             NestedGroups::Members | NestedGroups::Omit => store.members_at(provider, groups).await?,
         };
         for row in rows.into_iter().filter(|row| self.counts(row)) {
-            if let (Some(Wanted::Yes), Some(account)) = (row.wanted, row.remote_id) {
-                let members = by_group.entry(row.group_id).or_default();
+            let is_fresh = fresh.contains(&row.group_id);
+            let members = by_group.entry(row.group_id.clone()).or_default();
+            if let (Some(Wanted::Yes), Some(account)) = (row.wanted, &row.remote_id) {
                 note_kind(members, row.kind, &row.member_id);
-                members.whole.push((row.member_id, account));
+                members.whole.push((row.member_id.clone(), account.clone()));
+            }
+            if is_fresh {
+                sort_in(members, row);
             }
         }
         Ok(())
@@ -298,6 +307,11 @@ fn patch_of<'a>(account: &'a RemoteId, operations: &'a [PatchOperation]) -> Call
 
 /// Who is added, who is waited for, who is left out (R24): members out of scope, inactive ones without
 /// an account and parked ones are not waited for.
+/// Nothing was ever sent of it, so that there is nothing to compare: what it should hold is what is missing.
+fn is_fresh(attempt: &Attempt) -> bool {
+    attempt.account.remote_id.is_none() && !attempt.has_open_intent()
+}
+
 fn sort_in(members: &mut Members, row: MemberRow) {
     note_kind(members, row.kind, &row.member_id);
     match (row.wanted, row.remote_id) {
