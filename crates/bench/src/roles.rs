@@ -11,7 +11,7 @@ use scimfleet_runtime::{Drain, Schedule};
 use scimfleet_scheduler::{Duty, Scheduler, Traces};
 use scimfleet_scim_client::Egress;
 use scimfleet_store::{Edit, MemberEdit, ResourceRow, Sealer, Store, StoreOptions, WriteError};
-use scimfleet_worker::{Providers, Worker, WorkerLimits};
+use scimfleet_worker::{Places, Providers, Worker, WorkerLimits};
 use tokio::runtime::Runtime;
 
 use crate::figure::{BenchError, wrong};
@@ -124,6 +124,7 @@ async fn serve(
         evaluator: evaluator.clone(),
         egress: egress.clone(),
         limits: LIMITS,
+        requests: Arc::new(Places::new(LIMITS.requests_in_flight)),
         name: "worker-bench".to_owned(),
         providers: Providers::new(store.clone(), egress),
         drain: drain.clone(),

@@ -11,7 +11,7 @@ use scimfleet_runtime::health::Checks;
 use scimfleet_scheduler::{Duty, Scheduler, Traces};
 use scimfleet_scim_client::Egress;
 use scimfleet_store::Store;
-use scimfleet_worker::{Providers, Worker, WorkerLimits};
+use scimfleet_worker::{Places, Providers, Worker, WorkerLimits};
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -56,6 +56,7 @@ impl Parts {
                 requests_in_flight: count(limits.requests_in_flight),
                 leavers_reserved: count(limits.leavers_reserved),
             },
+            requests: Arc::new(Places::new(count(limits.requests_in_flight))),
             name: format!("worker-{}", self.name),
             providers: Providers::new(self.store.clone(), egress),
             drain: self.drain.clone(),

@@ -9,6 +9,7 @@ pub mod examine;
 mod impact;
 mod listing;
 mod observe;
+mod places;
 mod planted;
 pub mod preview;
 pub mod probe;
@@ -28,6 +29,7 @@ use scimfleet_store::Store;
 pub use consume::run;
 pub use desire::{Desire, Desired};
 pub use impact::impact;
+pub use places::Places;
 pub use provider::{Provider, ProviderError, Providers, curated_profile, resolve_profile};
 pub use takeover::{Claim, Refused, TakenOver, take_over};
 pub use task::{TaskOutcome, process};
@@ -58,6 +60,8 @@ pub struct Worker {
     pub egress: Egress,
     /// How much it takes on.
     pub limits: WorkerLimits,
+    /// Requests under way, over all providers.
+    pub requests: Arc<Places>,
     /// Unique among all workers: holds leases and signs tasks.
     pub name: String,
     /// Providers as they are configured now, with their clients.

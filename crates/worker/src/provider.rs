@@ -18,9 +18,10 @@ use scimfleet_scim_client::{
 use scimfleet_store::{MappingRow, ProviderRow, Store, StoreError};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use url::Url;
 
+use crate::places::Places;
 use crate::task::pace::Health;
 
 /// Whoever waits for another worker's discovery waits no longer than this, then asks, too.
@@ -69,8 +70,8 @@ pub struct Provider {
     pub groups: Vec<Expression>,
     /// Its allowance.
     pub rate: Option<Rate>,
-    /// Requests at once.
-    pub in_flight: Arc<Semaphore>,
+    /// Requests under way.
+    pub in_flight: Arc<Places>,
     /// Its health as this process sees it.
     pub(crate) health: Arc<Health>,
 }
@@ -224,7 +225,7 @@ impl Providers {
             users: expressions(&row, stored, ResourceKind::User)?,
             groups: expressions(&row, stored, ResourceKind::Group)?,
             rate,
-            in_flight: Arc::new(Semaphore::new(in_flight)),
+            in_flight: Arc::new(Places::new(in_flight)),
             health: Arc::default(),
             row,
             profile,

@@ -127,9 +127,10 @@ pub(crate) enum Via {
     Bulk,
 }
 
-/// A place among the provider's requests; given back when the answer was noted.
+/// A place among the provider's requests, and one among the worker's; given back when the answer was noted.
 pub(crate) struct Turn<'a> {
     _place: SemaphorePermit<'a>,
+    _of_worker: SemaphorePermit<'a>,
     _ahead: Option<MutexGuard<'a, ()>>,
 }
 
@@ -246,7 +247,8 @@ impl Session<'_> {
     /// Waits for a place among the provider's requests, for the first answer after a quiet time, and for the
     /// allowance. A longer wait, a lost tenure or a provider that was set aside ends it.
     pub(crate) async fn turn(&self, kind: ResourceKind, route: Route) -> Result<Turn<'_>, Outcome> {
-        let place = self.provider.in_flight.acquire().await.map_err(|_| Outcome::NotBegun)?;
+        let lane = self.task.lane;
+        let place = self.provider.in_flight.take(lane).await.ok_or(Outcome::NotBegun)?;
         let ahead = self.health.proof.ahead().await;
         for (class, rate) in self.provider.profile.rates_of(kind, route.action()) {
             self.allowed(class, || Some(steady(rate))).await?;
@@ -259,8 +261,10 @@ impl Session<'_> {
             self.goes_on()?;
         }
         self.allowed("all", || self.allowance()).await?;
+        // Last, so that who waits for a slow provider keeps no place from the others.
+        let of_worker = self.worker.requests.take(lane).await.ok_or(Outcome::NotBegun)?;
         self.health.learning.sent(Instant::now());
-        Ok(Turn { _place: place, _ahead: ahead })
+        Ok(Turn { _place: place, _of_worker: of_worker, _ahead: ahead })
     }
 
     /// What an answer says of the provider, noted before anybody else has a turn: after a refusal of the

@@ -1,14 +1,18 @@
-//! Leavers at providers that are set aside: tried with each probe, straight from the database.
+//! Leavers overtake a sync that uses all that a provider allows; at providers that are set aside they are tried
+//! with each probe, straight from the database.
 
 use std::time::Duration;
 
-use scimfleet_core::ResourceKind;
 use scimfleet_core::state::ProviderState;
-use scimfleet_core::task::Lane;
+use scimfleet_core::task::{Cause, Lane, Task};
+use scimfleet_core::{ResourceKind, TaskId};
 use scimfleet_testkit::provider::{Behaviour, Fault, Matcher};
 use scimfleet_worker::probe::probe;
+use scimfleet_worker::{TaskOutcome, process};
+use serde_json::json;
+use uuid::Uuid;
 
-use crate::support::Stage;
+use crate::support::{Stage, name, user};
 
 const USER: ResourceKind = ResourceKind::User;
 
@@ -61,4 +65,36 @@ async fn a_provider_that_is_back_is_active_and_gets_its_leavers_by_the_lane() {
     assert_eq!(row.state, ProviderState::Active);
     stage.changes(USER, Lane::Leavers).await;
     assert_eq!(stage.target.users_count(), 30);
+}
+
+/// R27: neither the places among a provider's requests nor its rate are taken wholly by a full sync.
+#[tokio::test]
+async fn a_leaver_does_not_stand_behind_a_sync_that_waits_for_the_rate() {
+    const USERS: usize = 60;
+    let behaviour = Behaviour { bulk: false, ..Behaviour::default() };
+    let stage = Stage::with(behaviour, |settings| {
+        settings.rate = Some("20/s".to_owned());
+        settings.in_flight = 4;
+    })
+    .await;
+    stage.users(1).await;
+    stage.changes(USER, Lane::Changes).await;
+    stage.users(USERS + 1).await;
+    let leave = async {
+        while stage.target.users_count() < USERS / 4 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let mut gone = user(0);
+        gone["active"] = json!(false);
+        stage.import(&[gone]).await;
+        let ids = vec![stage.id("u0000").await];
+        let task = Task::new(TaskId(Uuid::now_v7()), None, name(), USER, Lane::Leavers, Cause::Change, ids);
+        assert_eq!(process(&stage.worker, &task, None).await, TaskOutcome::Completed);
+        let out = stage.target.with_external_id(USER, "u0000").remove(0);
+        assert_eq!(out["active"], json!(false));
+        stage.target.users_count()
+    };
+    let (_, there) = tokio::join!(stage.changes(USER, Lane::Sync), leave);
+    assert!(there < USERS * 3 / 4, "{there} users came first");
+    assert_eq!(stage.target.users_count(), USERS + 1);
 }

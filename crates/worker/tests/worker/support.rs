@@ -17,7 +17,7 @@ use scimfleet_store::{
     Verdict, Wanted,
 };
 use scimfleet_testkit::provider::{Behaviour, Running, ServiceProvider};
-use scimfleet_worker::{Providers, TaskOutcome, Worker, WorkerLimits, process};
+use scimfleet_worker::{Places, Providers, TaskOutcome, Worker, WorkerLimits, process};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -196,6 +196,7 @@ pub(crate) fn worker(store: &Store) -> Worker {
         evaluator: Evaluator::new(EvaluatorConfig { program, children: 1, limits: Limits::default() }),
         egress: egress.clone(),
         limits: WorkerLimits { tasks_in_flight: 4, requests_in_flight: 64, leavers_reserved: 1 },
+        requests: Arc::new(Places::new(64)),
         name: format!("worker-{}", Uuid::now_v7()),
         providers: Providers::new(store.clone(), egress),
         drain: Drain::default(),
