@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use scimfleet_core::provider::ProviderSettings;
@@ -11,10 +10,8 @@ use scimfleet_core::state::LinkState;
 use scimfleet_core::task::Lane;
 use scimfleet_core::{ProviderName, RemoteId, ResourceKind, RunId};
 use scimfleet_store::{IncomingResource, LinkResult, Seen, Share, Store, StoreOptions, TaskRecord, Verdict, Wanted};
+use scimfleet_testkit::statements;
 use sqlx::{AssertSqlSafe, Row, SqlSafeStr};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
 /// Tables that grow with the directory.
 const LARGE: [&str; 9] = [
@@ -28,47 +25,6 @@ const LARGE: [&str; 9] = [
     "remote_resources",
     "provisioning_log",
 ];
-
-static STATEMENTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-/// Collects the texts of the statements that the driver logs.
-struct Listener;
-
-#[derive(Default)]
-struct Texts {
-    summary: String,
-    full: String,
-}
-
-impl Visit for Texts {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        match field.name() {
-            "summary" => value.clone_into(&mut self.summary),
-            "db.statement" => value.trim().clone_into(&mut self.full),
-            _ => {}
-        }
-    }
-    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
-}
-
-impl Subscriber for Listener {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "sqlx::query"
-    }
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, event: &Event<'_>) {
-        let mut texts = Texts::default();
-        event.record(&mut texts);
-        let text = if texts.full.is_empty() { texts.summary } else { texts.full };
-        STATEMENTS.lock().unwrap().push(text);
-    }
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
 
 fn incoming(line: serde_json::Value) -> IncomingResource {
     let serde_json::Value::Object(mut attributes) = line else { panic!("an object") };
@@ -191,15 +147,14 @@ fn result(link: &scimfleet_store::ClaimedLink, group: &scimfleet_core::ResourceI
 
 #[tokio::test]
 async fn no_statement_of_a_task_reads_a_whole_large_table() {
-    static ONCE: OnceLock<()> = OnceLock::new();
-    ONCE.get_or_init(|| tracing::subscriber::set_global_default(Listener).unwrap());
+    statements::listen();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("plans.db").display());
     let store = Store::connect(&StoreOptions::new(&url), None).await.unwrap();
     store.migrate().await.unwrap();
-    STATEMENTS.lock().unwrap().clear();
+    statements::take_texts();
     work(&store).await;
-    let mut statements = std::mem::take(&mut *STATEMENTS.lock().unwrap());
+    let mut statements = statements::take_texts();
     statements.sort();
     statements.dedup();
     let of_tables = |text: &str| LARGE.iter().any(|table| text.contains(table));

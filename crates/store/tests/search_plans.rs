@@ -3,64 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::sync::{Mutex, MutexGuard};
-
 use scimfleet_core::ResourceKind;
 use scimfleet_core::provider::ProviderSettings;
 use scimfleet_core::{ProviderId, ProviderName};
 use scimfleet_store::{Compare, Condition, IncomingResource, Selection, SortKey, Store, StoreOptions};
+use scimfleet_testkit::statements;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqlSafeStr, SqlStr};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
 const POSTGRES: &str = "SCIMFLEET_TEST_POSTGRES_URL";
 const USERS: usize = 4_000;
-
-static STATEMENTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-fn statements() -> MutexGuard<'static, Vec<String>> {
-    STATEMENTS.lock().unwrap()
-}
-
-/// Collects the texts of the statements that the driver logs.
-struct Listener;
-
-#[derive(Default)]
-struct Texts {
-    summary: String,
-    full: String,
-}
-
-impl Visit for Texts {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        match field.name() {
-            "summary" => value.clone_into(&mut self.summary),
-            "db.statement" => value.trim().clone_into(&mut self.full),
-            _ => {}
-        }
-    }
-    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
-}
-
-impl Subscriber for Listener {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "sqlx::query"
-    }
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, event: &Event<'_>) {
-        let mut texts = Texts::default();
-        event.record(&mut texts);
-        statements().push(if texts.full.is_empty() { texts.summary } else { texts.full });
-    }
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
 
 fn incoming(line: serde_json::Value) -> IncomingResource {
     let serde_json::Value::Object(mut attributes) = line else { panic!("an object") };
@@ -108,7 +60,7 @@ async fn asked(store: &Store, provider: ProviderId) -> Vec<(String, Vec<&'static
     let mut asked = Vec::new();
     for (kind, condition, indices) in searches() {
         let selection = Selection { kind, condition, sort: SortKey::Id, descending: false };
-        statements().clear();
+        statements::take_texts();
         store.count_selected(&selection).await.unwrap();
         store.select_page(&selection, 0, 10).await.unwrap();
         store.select_after(&selection, None, 10).await.unwrap();
@@ -116,7 +68,7 @@ async fn asked(store: &Store, provider: ProviderId) -> Vec<(String, Vec<&'static
         assert_eq!(heard.len(), 3, "{heard:?}");
         asked.extend(heard.into_iter().map(|text| (text, indices.to_vec())));
     }
-    statements().clear();
+    statements::take_texts();
     assert_eq!(store.owed(provider, None, 100).await.unwrap().len(), 100);
     for text in heard() {
         for index in ["links_leavers", "links_retries", "links_owed", "links_queued"] {
@@ -128,7 +80,7 @@ async fn asked(store: &Store, provider: ProviderId) -> Vec<(String, Vec<&'static
 
 /// What the driver logged, but for what it sends when it connects.
 fn heard() -> Vec<String> {
-    std::mem::take(&mut *statements()).into_iter().filter(|text| text.starts_with("SELECT")).collect()
+    statements::take_texts().into_iter().filter(|text| text.starts_with("SELECT")).collect()
 }
 
 fn check(text: &str, plan: &str, indices: &[&str]) {
@@ -203,7 +155,7 @@ async fn on_postgres() {
 
 #[tokio::test]
 async fn every_filter_that_should_uses_its_index_on_both_databases() {
-    tracing::subscriber::set_global_default(Listener).unwrap();
+    statements::listen();
     on_sqlite().await;
     on_postgres().await;
 }
