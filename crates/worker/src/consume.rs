@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use crate::Worker;
+use crate::places::Places;
 use crate::planted::{Defect, is_planted};
 use crate::task::{TaskOutcome, process};
 
@@ -130,9 +131,8 @@ fn follow(
 /// What all subscriptions of a process share.
 struct Shared {
     worker: Worker,
-    tasks: Arc<Semaphore>,
+    tasks: Places,
     sync: Arc<Semaphore>,
-    leavers: Arc<Semaphore>,
     in_flight: AtomicU32,
     done: AtomicU64,
     started_at_ms: i64,
@@ -141,31 +141,23 @@ struct Shared {
 impl Shared {
     fn new(worker: Worker) -> Self {
         let limits = worker.limits;
-        let tasks = limits.tasks_in_flight.max(1);
         Self {
             started_at_ms: worker.store.now_ms(),
-            tasks: Arc::new(Semaphore::new(tasks)),
+            tasks: Places::with_reserve(limits.tasks_in_flight, limits.leavers_reserved),
             sync: Arc::new(Semaphore::new(sync_places(&worker))),
-            leavers: Arc::new(Semaphore::new(limits.leavers_reserved)),
             in_flight: AtomicU32::new(0),
             done: AtomicU64::new(0),
             worker,
         }
     }
 
-    /// Waits for a place. Leavers have places of their own besides the common ones.
-    async fn place(&self, lane: Lane) -> Vec<OwnedSemaphorePermit> {
-        let common = self.tasks.clone().acquire_owned();
-        let permits = match lane {
-            Lane::Leavers => tokio::select! {
-                biased;
-                own = self.leavers.clone().acquire_owned() => vec![own],
-                common = common => vec![common],
-            },
-            Lane::Changes => vec![common.await],
-            Lane::Sync => vec![self.sync.clone().acquire_owned().await, common.await],
+    /// Waits for a place. Leavers have places of their own besides the common ones, full syncs not all of those.
+    async fn place(&self, lane: Lane) -> [Option<OwnedSemaphorePermit>; 2] {
+        let of_syncs = match lane {
+            Lane::Sync => self.sync.clone().acquire_owned().await.ok(),
+            Lane::Leavers | Lane::Changes => None,
         };
-        permits.into_iter().flatten().collect()
+        [of_syncs, self.tasks.take(lane).await]
     }
 }
 

@@ -1,33 +1,41 @@
-//! How many requests may be under way at once, with one place that only leavers take (R27): a full sync that
-//! waits for a slow or limited provider must not stand before somebody who is to lose access.
+//! Places for requests and tasks, some of which only leavers take (R27): a full sync that waits for a slow or
+//! limited provider must not stand before somebody who is to lose access.
+
+use std::sync::Arc;
 
 use scimfleet_core::task::Lane;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A number of requests at once.
+/// So much at once.
 #[derive(Debug)]
 pub struct Places {
-    common: Semaphore,
-    leavers: Semaphore,
+    common: Arc<Semaphore>,
+    leavers: Arc<Semaphore>,
 }
 
 impl Places {
     /// So many places in all, at least one. The last one is kept for leavers where there is another.
     pub fn new(count: usize) -> Self {
         let reserved = usize::from(count > 1);
-        let common = count.saturating_sub(reserved).clamp(1, Semaphore::MAX_PERMITS);
-        Self { common: Semaphore::new(common), leavers: Semaphore::new(reserved) }
+        Self::with_reserve(count.saturating_sub(reserved), reserved)
+    }
+
+    /// Places for everybody, at least one, and further ones for leavers only.
+    pub(crate) fn with_reserve(common: usize, leavers: usize) -> Self {
+        let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
+        Self { common: places(common.max(1)), leavers: places(leavers) }
     }
 
     /// Waits for a place; dropping it gives it back. `None` never happens while `self` lives.
-    pub(crate) async fn take(&self, lane: Lane) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn take(&self, lane: Lane) -> Option<OwnedSemaphorePermit> {
+        let common = self.common.clone().acquire_owned();
         if lane != Lane::Leavers {
-            return self.common.acquire().await.ok();
+            return common.await.ok();
         }
         tokio::select! {
             biased;
-            own = self.leavers.acquire() => own.ok(),
-            common = self.common.acquire() => common.ok(),
+            own = self.leavers.clone().acquire_owned() => own.ok(),
+            common = common => common.ok(),
         }
     }
 }

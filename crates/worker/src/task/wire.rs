@@ -13,7 +13,7 @@ use scimfleet_core::scim::message::PatchOperation;
 use scimfleet_core::task::Lane;
 use scimfleet_core::{RemoteId, ResourceKind};
 use scimfleet_scim_client::{Answer, Found, ScimError};
-use tokio::sync::{MutexGuard, SemaphorePermit};
+use tokio::sync::{MutexGuard, OwnedSemaphorePermit};
 
 use super::attempt::Attempt;
 use super::bulk::Submitted;
@@ -129,8 +129,8 @@ pub(crate) enum Via {
 
 /// A place among the provider's requests, and one among the worker's; given back when the answer was noted.
 pub(crate) struct Turn<'a> {
-    _place: SemaphorePermit<'a>,
-    _of_worker: SemaphorePermit<'a>,
+    _place: OwnedSemaphorePermit,
+    _of_worker: OwnedSemaphorePermit,
     _ahead: Option<MutexGuard<'a, ()>>,
 }
 
