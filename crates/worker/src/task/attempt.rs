@@ -238,6 +238,14 @@ impl Attempt {
         self.account.shown = None;
     }
 
+    /// An account that is there already is taken: it is as the provider shows it.
+    pub(crate) fn has_found(&mut self, account: RemoteId, ours: bool, shown: Answer) {
+        self.account.remote_id = Some(account);
+        self.account.ownership = Some(if ours { Ownership::Created } else { Ownership::Adopted });
+        self.account.version = shown.version;
+        self.account.shown = shown.document;
+    }
+
     /// The account went away: nothing that was sent counts any more.
     pub(crate) fn has_lost_account(&mut self) {
         self.account = Account::default();

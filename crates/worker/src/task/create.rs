@@ -118,10 +118,7 @@ impl Session<'_> {
         // Our own create, whose answer was lost, is ours.
         let sent = attempt.desired.as_ref().is_some_and(|desired| shows_external_id(&desired.document, &answer));
         let ours = attempt.has_open_intent() && sent;
-        attempt.account.remote_id = Some(account);
-        attempt.account.ownership = Some(if ours { Ownership::Created } else { Ownership::Adopted });
-        attempt.account.version = answer.version;
-        attempt.account.shown = answer.document;
+        attempt.has_found(account, ours, answer);
         attempt.arrived = true;
         let Some(desired) = attempt.desired.take() else { return Outcome::Again("nothing desired".to_owned()) };
         let settings = &self.provider.row.settings;

@@ -7,7 +7,6 @@ use scimfleet_core::outcome::Outcome;
 use scimfleet_core::plan::{Idle, Operation, digest, doubt::as_shown};
 use scimfleet_core::retry::Class;
 use scimfleet_core::scim::Document;
-use scimfleet_core::state::Ownership;
 use scimfleet_store::{ResourceRow, Wanted};
 
 use super::attempt::Attempt;
@@ -88,10 +87,7 @@ impl Session<'_> {
         match self.get(attempt, &account).await {
             Ok(answer) => {
                 let ours = shows_external_id(identity, &answer);
-                attempt.account.remote_id = Some(account);
-                attempt.account.ownership = Some(if ours { Ownership::Created } else { Ownership::Adopted });
-                attempt.account.version = answer.version;
-                attempt.account.shown = answer.document;
+                attempt.has_found(account, ours, answer);
                 self.resolved(attempt);
                 None
             }

@@ -305,13 +305,13 @@ fn patch_of<'a>(account: &'a RemoteId, operations: &'a [PatchOperation]) -> Call
     Call { kind: ResourceKind::Group, account: Some(account), content, version: None }
 }
 
-/// Who is added, who is waited for, who is left out (R24): members out of scope, inactive ones without
-/// an account and parked ones are not waited for.
 /// Nothing was ever sent of it, so that there is nothing to compare: what it should hold is what is missing.
 fn is_fresh(attempt: &Attempt) -> bool {
     attempt.account.remote_id.is_none() && !attempt.has_open_intent()
 }
 
+/// Who is added, who is waited for, who is left out (R24): members out of scope, inactive ones without
+/// an account and parked ones are not waited for.
 fn sort_in(members: &mut Members, row: MemberRow) {
     note_kind(members, row.kind, &row.member_id);
     match (row.wanted, row.remote_id) {
