@@ -133,9 +133,10 @@ impl Store {
 
     /// These objects are in a queue now; those that need nothing any more are not marked.
     pub async fn mark_queued(&self, provider: ProviderId, resources: &[ResourceId]) -> Result<(), StoreError> {
+        // Not a condition: PostgreSQL would read all that is dirty, and look each of them up in the list.
         let texts = self.dialect().texts(2);
         let sql = statement(format!(
-            "UPDATE links SET queued_at = $3 WHERE provider_id = $1 AND dirty = 1 \
+            "UPDATE links SET queued_at = CASE WHEN dirty = 1 THEN $3 ELSE queued_at END WHERE provider_id = $1 \
              AND resource_id IN (SELECT b.id FROM {texts})"
         ));
         sqlx::query(sql)
