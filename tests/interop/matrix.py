@@ -11,6 +11,7 @@ every target that fails.
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -142,10 +143,17 @@ class Story:
         for counter, value in expected.items():
             if run["counts"][counter] != value:
                 raise Failed(f"{step}: {run['counts'][counter]} {counter} instead of {value}")
+        if counts.get("failed"):
+            raise Failed(f"{step}: some failed, because of {self.errors()}")
         self.compare(step)
         again, writes = self.sync()
         if writes:
             raise Failed(f"after {step} a second run wrote {again['requests']} {again['counts']}")
+
+    def errors(self):
+        """Each reason that the objects carry, and how many carry it."""
+        with sqlite3.connect(f"{self.folder}/scimfleet.db") as store:
+            return store.execute("SELECT last_error, count(*) FROM links WHERE last_error IS NOT NULL GROUP BY 1").fetchall()
 
     def compare(self, step):
         done = subprocess.run([sys.executable, "-B", os.path.join(HERE, "compare.py"), self.base, self.token,

@@ -75,8 +75,10 @@ pub struct Limits {
     /// Connections kept open to one host while idle: as many as requests are in flight, so that a burst
     /// does not shake hands again, and no more, since providers count connections.
     pub idle_connections_max: usize,
-    /// How long a connection is kept open while idle. Many load balancers close at 60 s without a word;
-    /// a write on such a connection would be ambiguous.
+    /// How long a connection is kept open while idle: less than the least patient of the common servers
+    /// (gunicorn 2 s, Node, uvicorn and Apache 5 s, load balancers 60 s). A server that is busy when its
+    /// patience ends closes only later, without reading what we sent meanwhile: an ambiguous write. A new
+    /// connection after a pause is the cheaper side.
     pub idle_connection_timeout: Duration,
     /// Characters of a provider's own words in an error.
     pub detail_chars_max: usize,
@@ -96,7 +98,7 @@ impl Default for Limits {
             json_depth_max: 32,
             json_values_max: 500_000,
             idle_connections_max: 128,
-            idle_connection_timeout: Duration::from_secs(50),
+            idle_connection_timeout: Duration::from_millis(1500),
             detail_chars_max: 500,
             listing_resources_max: 10_000_000,
             listing_pages_max: 1_000_000,

@@ -52,6 +52,22 @@ async fn a_reset_after_the_request_leaves_doubt() {
     assert_eq!((error.class(), error.may_have_been_applied()), (Class::Transient, false), "{error}");
 }
 
+/// Node closes what was idle for 5 s; when it was busy at that moment, with our next request unread.
+#[tokio::test]
+async fn a_write_does_not_go_over_a_connection_that_the_provider_may_be_closing() {
+    let base = raw(|mut stream| async move {
+        stream.write_all(b"HTTP/1.1 201 Created\r\ncontent-length: 10\r\n\r\n{\"id\":\"1\"}").await.unwrap();
+        let _ = stream.read_u8().await;
+        stream.set_zero_linger().unwrap();
+    })
+    .await;
+    let client = client(&base);
+    for _ in 0..2 {
+        client.create(User, &Document::new(), &context()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
 #[tokio::test]
 async fn an_answer_that_is_cut_leaves_doubt() {
     let whole = b"HTTP/1.1 201 Created\r\ncontent-length: 20\r\n\r\n{\"id\":\"12345\",\"a\":1}";
