@@ -8,7 +8,7 @@ use scimfleet_core::scim::Document;
 use scimfleet_core::{ProviderName, ResourceKind, RunId};
 use scimfleet_expression::{Evaluator, EvaluatorConfig};
 use scimfleet_runtime::{Drain, Schedule};
-use scimfleet_scheduler::{Duty, Scheduler, Traces};
+use scimfleet_scheduler::{Duty, Gates, Scheduler, Traces};
 use scimfleet_scim_client::Egress;
 use scimfleet_store::{Edit, MemberEdit, ResourceRow, Sealer, Store, StoreOptions, WriteError};
 use scimfleet_worker::{Places, Providers, Worker, WorkerLimits};
@@ -139,6 +139,7 @@ async fn serve(
         name: "scheduler-bench".to_owned(),
         duty: Duty::Everything,
         traces: Traces::default(),
+        gates: Gates::default(),
         drain: drain.clone(),
     };
     drain.spawn(scimfleet_worker::run(worker));

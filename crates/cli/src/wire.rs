@@ -8,7 +8,7 @@ use scimfleet_directory::sources::Repeating;
 use scimfleet_expression::Evaluator;
 use scimfleet_runtime::Drain;
 use scimfleet_runtime::health::Checks;
-use scimfleet_scheduler::{Duty, Scheduler, Traces};
+use scimfleet_scheduler::{Duty, Gates, Scheduler, Traces};
 use scimfleet_scim_client::Egress;
 use scimfleet_store::Store;
 use scimfleet_worker::{Places, Providers, Worker, WorkerLimits};
@@ -74,6 +74,7 @@ impl Parts {
             name: format!("scheduler-{}", self.name),
             duty,
             traces: Traces::default(),
+            gates: Gates::default(),
             drain: self.drain.clone(),
         }
     }

@@ -351,6 +351,19 @@ impl Guard {
         let share = (self.fraction().unwrap_or(0.0) * owned as f64) as u64;
         self.at_least.max(share.min(self.cap))
     }
+
+    /// So many links, and more of them allow nothing more.
+    pub fn owned_that_count(&self) -> u64 {
+        let fraction = self.fraction().unwrap_or(0.0);
+        if fraction <= 0.0 || self.cap <= self.at_least {
+            return 0;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "the share of a count needs no 53 bits")]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number, rounded up")]
+        let owned = (self.cap as f64 / fraction).ceil() as u64;
+        // One more, should the share of a rounded number be cut off below the cap.
+        owned.saturating_add(1)
+    }
 }
 
 /// Certificates of the provider's endpoint.
@@ -436,6 +449,14 @@ mod tests {
         let cases = [(0, 20), (100, 20), (1_000, 50), (100_000, 500)];
         for (owned, allowed) in cases {
             assert_eq!(guard.allowance(owned), allowed, "{owned} owned");
+        }
+        for (share, cap) in [("5%", 500), ("3%", 500), ("0.7%", 77), ("100%", 1), ("0%", 500), ("5%", 10)] {
+            let guard = Guard { share: share.into(), cap, at_least: 20 };
+            let enough = guard.owned_that_count();
+            assert!(enough < 20_000, "{share} {cap}");
+            for owned in [enough, enough + 1, 1_000_000] {
+                assert_eq!(guard.allowance(owned), guard.allowance(enough), "{share}, {cap}: {owned} owned");
+            }
         }
         assert_eq!(Guard { share: "five".into(), ..Guard::default() }.fraction(), None);
     }

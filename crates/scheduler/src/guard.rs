@@ -5,6 +5,7 @@ use scimfleet_core::provider::MatchAttribute;
 use scimfleet_core::{ResourceKind, RunId};
 use scimfleet_store::{HoldItem, ProviderRow};
 
+use crate::gates::Passed;
 use crate::{Scheduler, SchedulerError};
 
 /// The sliding window of the guard.
@@ -16,6 +17,7 @@ impl Scheduler {
     /// Withholds the leavers of a provider that go beyond its guard. Returns how many.
     pub(crate) async fn guard_leavers(
         &self,
+        _passed: &Passed,
         provider: &ProviderRow,
         run: Option<RunId>,
     ) -> Result<usize, SchedulerError> {
@@ -23,10 +25,16 @@ impl Scheduler {
         if items.is_empty() {
             return Ok(0);
         }
-        let owned = self.store.link_counts(provider.id).await?.owned;
+        let guard = &provider.settings.guard;
         let taken = self.store.removals_since(provider.id, self.store.now_ms() - WINDOW_MS).await?;
-        let allowance = provider.settings.guard.allowance(owned);
-        let Some(reason) = trips(&items, owned, taken, allowance) else { return Ok(0) };
+        let judged = |owned: u64| trips(&items, owned, taken, guard.allowance(owned));
+        let enough = guard.owned_that_count().max(items.len() as u64 + 1);
+        let owned = self.store.count_owned(provider.id, enough).await?;
+        if judged(owned).is_none() {
+            return Ok(0);
+        }
+        // A person reads the reason: for that all are counted.
+        let Some(reason) = judged(self.store.count_owned(provider.id, u64::MAX).await?) else { return Ok(0) };
         tracing::warn!(provider = %provider.settings.name, withheld = items.len(), reason,
             "the guard withheld removals; `scimfleet holds list` shows them");
         self.store.withhold(provider.id, run, &reason, &items).await?;

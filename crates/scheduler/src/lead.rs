@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use scimfleet_store::Signal;
 use tokio::sync::watch;
 
+use crate::publish::Part;
 use crate::{Duty, Scheduler, SchedulerError};
 
 /// The name of the lease.
@@ -30,12 +31,14 @@ pub async fn run(scheduler: Scheduler) {
     let mut rounds = Rounds::new(&scheduler);
     while !scheduler.drain.is_begun() {
         match rounds.leads().await {
-            Ok(true) => {
-                if let Err(error) = rounds.round().await {
+            Ok(true) => match rounds.round().await {
+                Ok(Progress::More) => continue,
+                Ok(Progress::Done) => {}
+                Err(error) => {
                     tracing::warn!(error = %error, "a round of the scheduler failed; the next one tries again");
                     rest(&scheduler, ROUND_EVERY).await;
                 }
-            }
+            },
             Ok(false) => rest(&scheduler, LEASE_RENEW_EVERY).await,
             Err(error) => {
                 tracing::warn!(error = %error, "the scheduler's lease could not be asked for");
@@ -57,6 +60,15 @@ async fn rest(scheduler: &Scheduler, wait: Duration) {
         () = tokio::time::sleep(wait) => {}
         () = scheduler.drain.begun() => {}
     }
+}
+
+/// What a round leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// More is owed than was published in one go.
+    More,
+    /// Nothing that anybody knows of.
+    Done,
 }
 
 struct Rounds<'a> {
@@ -116,32 +128,53 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
-    async fn round(&mut self) -> Result<(), SchedulerError> {
+    async fn round(&mut self) -> Result<Progress, SchedulerError> {
         let scheduler = self.scheduler;
         if self.epoch_grown.is_none_or(|at| at.elapsed() > EPOCH_EVERY) {
             scheduler.store.guard_epoch(scheduler.coordination.as_ref()).await?;
             self.epoch_grown = Some(Instant::now());
         }
-        if self.recovered.is_none_or(|at| at.elapsed() > RECOVER_EVERY) {
-            self.recovered = Some(Instant::now());
+        if is_due(&mut self.recovered, RECOVER_EVERY) {
             scheduler.recover_lost().await?;
         }
         scheduler.relay().await?;
-        scheduler.move_runs().await?;
-        scheduler.publish_due_tasks().await?;
         if scheduler.duty == Duty::Everything {
             scheduler.open_scheduled().await?;
-            scheduler.publish_owed().await?;
         }
-        if self.swept.is_none_or(|at| at.elapsed() > SWEEP_EVERY) {
-            self.swept = Some(Instant::now());
-            scheduler.sweep().await?;
+        let (sweep, measure) = (is_due(&mut self.swept, SWEEP_EVERY), is_due(&mut self.measured, MEASURE_EVERY));
+        let (end, mut ended) = watch::channel(false);
+        let slow = async {
+            let done = slow_part(scheduler, sweep, measure).await;
+            end.send_replace(true);
+            done
+        };
+        let (slow, followed) = tokio::join!(slow, self.follow_changes(&mut ended));
+        slow?;
+        followed
+    }
+
+    /// Relays changes and publishes what is owed until the slow part of the round has ended: opening a run of a
+    /// large directory takes seconds, and leavers wait for nobody's run. Keeps the lease meanwhile.
+    async fn follow_changes(&mut self, ended: &mut watch::Receiver<bool>) -> Result<Progress, SchedulerError> {
+        let scheduler = self.scheduler;
+        loop {
+            let mut more = false;
+            if scheduler.duty == Duty::Everything {
+                more = scheduler.publish_owed(Part::All).await?;
+            }
+            if *ended.borrow() || scheduler.drain.is_begun() || !self.leads().await? {
+                return Ok(if more { Progress::More } else { Progress::Done });
+            }
+            if !more {
+                tokio::select! {
+                    _ = self.outbox.changed() => {}
+                    _ = ended.changed() => {}
+                    () = tokio::time::sleep(ROUND_EVERY) => {}
+                    () = scheduler.drain.begun() => {}
+                }
+            }
+            scheduler.relay().await?;
         }
-        if self.measured.is_none_or(|at| at.elapsed() > MEASURE_EVERY) {
-            self.measured = Some(Instant::now());
-            scheduler.measure_states().await?;
-        }
-        Ok(())
     }
 
     async fn wait(&mut self) {
@@ -153,4 +186,26 @@ impl<'a> Rounds<'a> {
             () = self.scheduler.drain.begun() => {}
         }
     }
+}
+
+/// What may take long in a large directory.
+async fn slow_part(scheduler: &Scheduler, sweep: bool, measure: bool) -> Result<(), SchedulerError> {
+    scheduler.move_runs().await?;
+    scheduler.publish_due_tasks().await?;
+    if sweep {
+        scheduler.sweep().await?;
+    }
+    if measure {
+        scheduler.measure_states().await?;
+    }
+    Ok(())
+}
+
+/// Whether something that is done `every` so often is to be done now; then it counts as done.
+fn is_due(last: &mut Option<Instant>, every: Duration) -> bool {
+    let due = last.is_none_or(|at| at.elapsed() > every);
+    if due {
+        *last = Some(Instant::now());
+    }
+    due
 }

@@ -3,6 +3,7 @@
 //! provider and keeps nothing that another scheduler could not take over.
 
 mod forget;
+mod gates;
 mod guard;
 mod jobs;
 mod lead;
@@ -23,6 +24,7 @@ use scimfleet_expression::{Evaluator, EvaluatorError};
 use scimfleet_runtime::{Drain, Schedule};
 use scimfleet_store::{Store, StoreError};
 
+pub use gates::Gates;
 pub use jobs::{JobError, open_run, sync_object};
 pub use lead::run;
 pub use scope::{ScopeError, Scopes, count_movers, wanted};
@@ -49,6 +51,8 @@ pub struct Scheduler {
     pub duty: Duty,
     /// Contexts of what is about to be published.
     pub traces: Traces,
+    /// Keep judging a provider and publishing for it apart.
+    pub gates: Gates,
     /// When it ends.
     pub drain: Drain,
 }

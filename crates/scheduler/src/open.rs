@@ -6,6 +6,7 @@ use scimfleet_core::{ResourceId, ResourceKind, RunId, TaskId};
 use scimfleet_store::{NewTask, ProviderRow, Share};
 use uuid::Uuid;
 
+use crate::gates::Passed;
 use crate::{Scheduler, SchedulerError};
 
 /// Ids read from the database in one go.
@@ -14,29 +15,42 @@ const PAGE: i64 = 5_000;
 impl Scheduler {
     /// Opening a run: verdicts, what moved, the guard; then every leaver that is owed to the `leavers` lane
     /// (R13), and one observing task per kind (R15).
-    pub(crate) async fn open(&self, run: RunId, provider: &ProviderRow) -> Result<Vec<NewTask>, SchedulerError> {
+    pub(crate) async fn open(
+        &self,
+        passed: &Passed,
+        run: RunId,
+        provider: &ProviderRow,
+    ) -> Result<Vec<NewTask>, SchedulerError> {
         self.judge_everything(provider).await?;
         self.store.mark_moved(provider.id).await?;
-        self.guard_leavers(provider, Some(run)).await?;
-        let mut tasks = self.leavers(provider).await?;
+        let mut tasks = self.leavers(passed, provider, Some(run)).await?;
         for kind in [ResourceKind::User, ResourceKind::Group] {
             tasks.push(task(kind, Lane::Sync, Cause::Observe, Vec::new()));
         }
         Ok(tasks)
     }
 
-    async fn leavers(&self, provider: &ProviderRow) -> Result<Vec<NewTask>, SchedulerError> {
+    /// Listed before the guard is asked: it then has seen whoever is in the list, and a worker takes nobody
+    /// whom it withheld.
+    async fn leavers(
+        &self,
+        passed: &Passed,
+        provider: &ProviderRow,
+        run: Option<RunId>,
+    ) -> Result<Vec<NewTask>, SchedulerError> {
         let mut tasks = Vec::new();
         for kind in [ResourceKind::User, ResourceKind::Group] {
             let ids = self.dirty(provider, kind, Share::Leaving).await?;
             tasks.extend(chunks(kind, Lane::Leavers, &ids));
         }
+        self.guard_leavers(passed, provider, run).await?;
         Ok(tasks)
     }
 
     /// The tasks of a phase, and how many objects need none.
     pub(crate) async fn cut(
         &self,
+        passed: &Passed,
         run: RunId,
         provider: &ProviderRow,
         phase: RunState,
@@ -45,10 +59,7 @@ impl Scheduler {
             RunState::Users => self.cut_kind(run, provider, ResourceKind::User).await?,
             RunState::Groups => self.cut_kind(run, provider, ResourceKind::Group).await?,
             RunState::References => (self.references(provider).await?, 0),
-            RunState::CleanUp => {
-                self.guard_leavers(provider, None).await?;
-                (self.leavers(provider).await?, 0)
-            }
+            RunState::CleanUp => (self.leavers(passed, provider, None).await?, 0),
             _ => (Vec::new(), 0),
         })
     }

@@ -11,6 +11,7 @@ use scimfleet_store::{NewTask, Owed, ProviderRow, TOMBSTONES_KEPT_MS};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use crate::gates::Passed;
 use crate::traces::APART_MAX;
 use crate::{Scheduler, SchedulerError};
 
@@ -24,24 +25,55 @@ const TOMBSTONES_MAX: i64 = 1_000;
 /// Tasks published again in one go.
 const TASKS_MAX: i64 = 200;
 
+/// How much of what is owed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All of it.
+    All,
+    /// Only what takes access away.
+    Leavers,
+}
+
 impl Scheduler {
-    /// Publishes what active providers are owed (R33: nothing for the others).
-    pub(crate) async fn publish_owed(&self) -> Result<(), SchedulerError> {
+    /// Publishes what active providers are owed (R33: nothing for the others), a portion for each, leavers
+    /// first. Returns whether there may be more. A provider whose gate is closed gets its own later.
+    pub(crate) async fn publish_owed(&self, part: Part) -> Result<bool, SchedulerError> {
+        let mut more = false;
         for provider in self.store.providers().await? {
             if provider.state != ProviderState::Active || provider.settings.dry_run {
                 continue;
             }
-            let since = self.store.running(provider.id).await?.and_then(|run| run.started_at_ms);
-            loop {
-                let owed = self.store.owed(provider.id, since, OWED_MAX).await?;
-                if owed.is_empty() {
-                    break;
-                }
-                self.publish_changes(&provider, &owed).await?;
-            }
+            let Some(passed) = self.gates.pass_now(provider.id) else { continue };
+            more |= self.publish_owed_to(&passed, &provider, part).await?;
         }
-        self.traces.forget_objects();
-        Ok(())
+        if part == Part::All && !more {
+            self.traces.forget_objects();
+        }
+        Ok(more)
+    }
+
+    async fn publish_owed_to(
+        &self,
+        passed: &Passed,
+        provider: &ProviderRow,
+        part: Part,
+    ) -> Result<bool, SchedulerError> {
+        let running = self.store.running(provider.id).await?;
+        if running.is_none() && self.store.queued_run(provider.id).await?.is_some() {
+            // It is about to begin and takes over all that is owed, leavers first.
+            return Ok(false);
+        }
+        self.guard_leavers(passed, provider, None).await?;
+        let since = running.and_then(|run| run.started_at_ms);
+        let mut owed = self.store.owed(provider.id, since, OWED_MAX).await?;
+        let portion = owed.len();
+        if part == Part::Leavers {
+            owed.retain(|object| object.leaving);
+        }
+        if !owed.is_empty() {
+            self.publish_changes(provider, &owed).await?;
+        }
+        Ok(i64::try_from(portion).is_ok_and(|portion| portion >= OWED_MAX))
     }
 
     async fn publish_changes(&self, provider: &ProviderRow, owed: &[Owed]) -> Result<(), SchedulerError> {
@@ -163,8 +195,9 @@ impl Scheduler {
         let providers = self.store.providers().await?;
         for provider in &providers {
             if provider.scope_due && self.duty == crate::Duty::Everything {
+                let passed = self.gates.pass(provider.id).await;
                 self.judge_everything(provider).await?;
-                self.guard_leavers(provider, None).await?;
+                self.guard_leavers(&passed, provider, None).await?;
             }
         }
         self.measure_links(&providers).await

@@ -7,14 +7,15 @@ use scimfleet_core::profile::{self, NestedGroups};
 use scimfleet_core::{ResourceId, ResourceKind};
 use scimfleet_store::{OutboxRow, ProviderRow, ResourceRow, Verdict, Wanted};
 
+use crate::publish::Part;
 use crate::scope::Scopes;
-use crate::{Scheduler, SchedulerError};
+use crate::{Duty, Scheduler, SchedulerError};
 
 /// Changes relayed in one transaction: enough to coalesce a burst, few enough to be quick.
 const BATCH: i64 = 500;
 
 impl Scheduler {
-    /// Relays until the outbox is empty.
+    /// Relays until the outbox is empty. Leavers are published as soon as they are marked.
     pub(crate) async fn relay(&self) -> Result<(), SchedulerError> {
         loop {
             let changes = self.store.outbox(BATCH).await?;
@@ -22,6 +23,9 @@ impl Scheduler {
                 return Ok(());
             }
             self.relay_batch(&changes).await?;
+            if self.duty == Duty::Everything && changes.iter().any(OutboxRow::takes_away) {
+                self.publish_owed(Part::Leavers).await?;
+            }
             if self.drain.is_begun() {
                 return Ok(());
             }
@@ -42,7 +46,10 @@ impl Scheduler {
             self.traces.note(&change.resource_id, change.traceparent.as_deref());
         }
         for provider in &providers {
-            self.guard_leavers(provider, None).await?;
+            // Behind a closed gate is somebody who asks the guard before anything is published.
+            if let Some(passed) = self.gates.pass_now(provider.id) {
+                self.guard_leavers(&passed, provider, None).await?;
+            }
         }
         Ok(())
     }

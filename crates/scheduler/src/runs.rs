@@ -43,7 +43,8 @@ impl Scheduler {
         if self.store.running(provider.id).await?.is_some() {
             return Ok(false);
         }
-        let tasks = self.open(run, provider).await?;
+        let passed = self.gates.pass(provider.id).await;
+        let tasks = self.open(&passed, run, provider).await?;
         let opened = self.store.open_phase(run, provider.id, RunState::Queued, RunState::Observing, &tasks, 0).await?;
         if opened {
             tracing::info!(run = %run, provider = %provider.settings.name, "the run begins");
@@ -58,7 +59,8 @@ impl Scheduler {
         if next == RunState::Users {
             self.guard_first_match(run, provider).await?;
         }
-        let (tasks, untasked) = self.cut(run, provider, next).await?;
+        let passed = self.gates.pass(provider.id).await;
+        let (tasks, untasked) = self.cut(&passed, run, provider, next).await?;
         let moved = self.store.open_phase(run, provider.id, state, next, &tasks, untasked).await?;
         if moved && next == RunState::Completed {
             self.completed(run, provider).await?;

@@ -22,7 +22,6 @@ impl Scheduler {
                 self.store.skip_run(provider.id, slot, "another run of this provider is going").await?;
             } else {
                 self.store.queue_run(provider.id, RunKind::Full, Opening::Scheduled(slot)).await?;
-                self.move_runs().await?;
             }
         }
         Ok(())

@@ -232,8 +232,8 @@ impl Store {
         let sql = "SELECT l.resource_id AS resource_id, l.kind AS kind, l.marked AS marked, \
              CASE WHEN l.wanted = 'yes' THEN 'disabled' ELSE l.wanted END AS wanted, \
              r.name_key AS name FROM links l JOIN resources r ON r.id = l.resource_id \
-             WHERE l.provider_id = $1 AND l.dirty = 1 AND l.held_by IS NULL AND l.remote_id IS NOT NULL \
-             AND (l.approved_mark IS NULL OR l.approved_mark <> l.marked) \
+             WHERE l.provider_id = $1 AND l.dirty = 1 AND l.leaving = 1 AND l.held_by IS NULL \
+             AND l.remote_id IS NOT NULL AND (l.approved_mark IS NULL OR l.approved_mark <> l.marked) \
              AND (l.wanted <> 'yes' OR (r.active = 0 AND l.sent_document NOT LIKE '%\"active\":false%')) \
              ORDER BY l.resource_id LIMIT $2";
         let rows = sqlx::query(sql).bind(provider.to_string()).bind(limit).fetch_all(self.read()).await?;

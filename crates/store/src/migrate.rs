@@ -19,12 +19,20 @@ struct Step {
 }
 
 /// Every migration, oldest first. A released one is never edited.
-const STEPS: &[Step] = &[Step {
-    version: 1,
-    description: "the directory and its links",
-    sql: include_str!("../migrations/0001_the_directory_and_its_links.sql"),
-    sqlite: include_str!("../migrations/0001_sqlite_statistics.sql"),
-}];
+const STEPS: &[Step] = &[
+    Step {
+        version: 1,
+        description: "the directory and its links",
+        sql: include_str!("../migrations/0001_the_directory_and_its_links.sql"),
+        sqlite: include_str!("../migrations/0001_sqlite_statistics.sql"),
+    },
+    Step {
+        version: 2,
+        description: "leavers first in the outbox",
+        sql: include_str!("../migrations/0002_leavers_first_in_the_outbox.sql"),
+        sqlite: "",
+    },
+];
 
 impl Store {
     /// Applies the migrations that are missing. Safe to call from many processes at once: PostgreSQL

@@ -48,11 +48,27 @@ pub struct Owed {
 /// in-process queue that held it, is taken for lost.
 const QUEUED_FOR_LOST_MS: i64 = 5 * 60 * 1000;
 
+impl OutboxRow {
+    /// May take access away: somebody was turned off, deleted, or put out of a group.
+    pub fn takes_away(&self) -> bool {
+        !self.removed.is_empty() || matches!(self.change.as_str(), "deactivated" | "deleted")
+    }
+}
+
 impl Store {
-    /// The oldest changes that wait. They stay until [`Store::relay`] deletes exactly these.
+    /// The oldest changes that wait, those first that may take access away: nobody keeps it because a large
+    /// import came before. A change is judged by what is so now, so their order means nothing else. They stay
+    /// until [`Store::relay`] deletes exactly these.
     pub async fn outbox(&self, limit: i64) -> Result<Vec<OutboxRow>, StoreError> {
-        let sql = "SELECT id, resource_id, kind, change, added, removed, traceparent FROM outbox ORDER BY id LIMIT $1";
-        sqlx::query(sql).bind(limit).fetch_all(self.read()).await?.iter().map(outbox_row).collect()
+        const COLUMNS: &str = "id, resource_id, kind, change, added, removed, traceparent";
+        // The words of the index `outbox_leaving`.
+        const LEAVING: &str = "change IN ('deactivated', 'deleted') OR removed IS NOT NULL";
+        let sql = statement(format!(
+            "SELECT * FROM (SELECT {COLUMNS} FROM outbox WHERE {LEAVING} ORDER BY id LIMIT $1) leaving UNION ALL \
+             SELECT * FROM (SELECT {COLUMNS} FROM outbox WHERE NOT ({LEAVING}) ORDER BY id LIMIT $1) others"
+        ));
+        let rows = sqlx::query(sql).bind(limit).fetch_all(self.read()).await?;
+        rows.iter().take(usize::try_from(limit).unwrap_or_default()).map(outbox_row).collect()
     }
 
     /// Marks the links that these changes concern, then deletes the changes: one transaction (R7).

@@ -147,6 +147,16 @@ impl Store {
         Ok(counts)
     }
 
+    /// How many accounts at a provider are known, counted up to `enough`: what the guard needs does not grow
+    /// with the directory.
+    pub async fn count_owned(&self, provider: ProviderId, enough: u64) -> Result<u64, StoreError> {
+        let sql = "SELECT CAST(count(*) AS BIGINT) FROM \
+             (SELECT 1 FROM links WHERE provider_id = $1 AND remote_id IS NOT NULL LIMIT $2) owned";
+        let enough = i64::try_from(enough).unwrap_or(i64::MAX);
+        let count: i64 = sqlx::query_scalar(sql).bind(provider.to_string()).bind(enough).fetch_one(self.read()).await?;
+        Ok(count.unsigned_abs())
+    }
+
     /// Ids of dirty links that are due, in the order of their ids, after `after`.
     pub async fn dirty_after(
         &self,
@@ -159,10 +169,7 @@ impl Store {
         let condition = match share {
             Share::Wanted => "wanted = 'yes'",
             // A person who was disabled leaves, too, if there is an account to take away (R13).
-            Share::Leaving => {
-                "(wanted <> 'yes' OR (remote_id IS NOT NULL AND 0 = \
-                 (SELECT r.active FROM resources r WHERE r.id = links.resource_id)))"
-            }
+            Share::Leaving => "leaving = 1 AND (wanted <> 'yes' OR remote_id IS NOT NULL)",
         };
         let sql = statement(format!(
             "SELECT resource_id FROM links WHERE provider_id = $1 AND kind = $2 AND dirty = 1 AND resource_id > $3 \

@@ -154,11 +154,16 @@ impl Store {
 
     /// Marks links whose object moved past what was synced, whatever became of its change's message.
     pub async fn mark_moved(&self, provider: ProviderId) -> Result<u64, StoreError> {
-        let sql = "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $2, queued_at = NULL \
+        let sql = statement(format!(
+            "UPDATE links SET dirty = 1, marked = marked + 1, marked_at = $2, queued_at = NULL, leaving = {INACTIVE} \
              WHERE provider_id = $1 AND dirty = 0 AND wanted = 'yes' AND park_reason IS NULL AND synced_generation < \
-             (SELECT r.generation FROM resources r WHERE r.id = links.resource_id)";
-        let done = sqlx::query(sql).bind(provider.to_string()).bind(self.now_ms()).execute(&self.inner.write).await?;
-        Ok(done.rows_affected())
+             (SELECT r.generation FROM resources r WHERE r.id = links.resource_id)"
+        ));
+        past_deadlocks(|| async {
+            let query = sqlx::query(sql.clone()).bind(provider.to_string()).bind(self.now_ms());
+            Ok(query.execute(&self.inner.write).await?.rows_affected())
+        })
+        .await
     }
 
     /// Marks objects to be looked at again now: by hand, or because a listing showed something.

@@ -1,7 +1,7 @@
-//! A database as an earlier version left it: the schema of migration 0001 with data in it, as text that is
-//! never written again after a release. This version brings it up to date and reads all of it.
+//! Databases as earlier versions left them: the schema of each migration with data in it, as texts that are
+//! never written again once the next migration is there. This version brings each up to date and reads all of it.
 //!
-//! Until the first release migration 0001 may change; `SCIMFLEET_FIXTURES=write` makes the texts anew then.
+//! `SCIMFLEET_FIXTURES=write` writes the text of the newest one.
 
 use std::process::Command;
 
@@ -13,12 +13,15 @@ use sqlx::{AssertSqlSafe, Connection, SqlSafeStr};
 
 use crate::support::{Database, Kind, run, run_empty};
 
-fn path(kind: Kind) -> String {
+/// Migrations, oldest first, that have a text.
+const VERSIONS: [&str; 2] = ["0001", "0002"];
+
+fn path(version: &str, kind: Kind) -> String {
     let database = match kind {
         Kind::Sqlite => "sqlite",
         Kind::Postgres => "postgres",
     };
-    format!("{}/tests/fixtures/0001-{database}.sql", env!("CARGO_MANIFEST_DIR"))
+    format!("{}/tests/fixtures/{version}-{database}.sql", env!("CARGO_MANIFEST_DIR"))
 }
 
 /// A person and a group in step, one that left, a change that waits, a secret, a token, and a run that ended.
@@ -63,8 +66,8 @@ async fn reads_all(db: &Database) {
     db.settle(provider.id, &anna).await;
 }
 
-async fn load(db: &Database, kind: Kind) {
-    let text = std::fs::read_to_string(path(kind)).unwrap();
+async fn load(db: &Database, version: &str, kind: Kind) {
+    let text = std::fs::read_to_string(path(version, kind)).unwrap();
     let mut connection = sqlx::AnyConnection::connect(&db.url).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(text).into_sql_str()).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
@@ -93,15 +96,17 @@ async fn keeps(kind: Kind) {
     if std::env::var("SCIMFLEET_FIXTURES").is_ok_and(|word| word == "write") {
         run(kind, async |db| {
             fill(db).await;
-            std::fs::write(path(kind), dump(db, kind)).unwrap();
+            std::fs::write(path(VERSIONS[VERSIONS.len() - 1], kind), dump(db, kind)).unwrap();
         })
         .await;
     }
-    run_empty(kind, async |db| {
-        load(db, kind).await;
-        reads_all(db).await;
-    })
-    .await;
+    for version in VERSIONS {
+        run_empty(kind, async |db| {
+            load(db, version, kind).await;
+            reads_all(db).await;
+        })
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

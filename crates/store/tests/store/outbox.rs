@@ -22,6 +22,22 @@ on_both! {
         assert_eq!(db.drain().await, ["anna created"]);
     }
 
+    async fn what_takes_access_away_is_read_before_a_large_import(db: &Database) {
+        db.import(&[r#"{"userName":"anna"}"#, r#"{"userName":"bert"}"#, r#"{"displayName":"G","members":["bert"]}"#]).await;
+        db.drain().await;
+        let newcomers: Vec<String> = (0..30).map(|n| format!(r#"{{"userName":"new{n}"}}"#)).collect();
+        db.import(&newcomers.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        db.import(&[r#"{"userName":"anna","active":false}"#, r#"{"displayName":"G","members":[]}"#]).await;
+        let first = db.store.outbox(10).await.unwrap();
+        assert_eq!(first.len(), 10);
+        assert!(first[..2].iter().all(scimfleet_store::OutboxRow::takes_away), "{first:?}");
+        assert!(!first[2..].iter().any(scimfleet_store::OutboxRow::takes_away), "{first:?}");
+        db.store.relay(&first, &[]).await.unwrap();
+        assert_eq!(db.store.count_outbox().await.unwrap(), 22);
+        db.store.delete_resources(&[db.id("bert").await]).await.unwrap();
+        assert!(db.store.outbox(1).await.unwrap()[0].takes_away());
+    }
+
     async fn a_change_that_fails_leaves_no_row(db: &Database) {
         db.import(&[r#"{"id":"x","userName":"anna","externalId":"1"}"#]).await;
         db.drain().await;

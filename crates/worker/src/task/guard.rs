@@ -19,9 +19,10 @@ impl Session<'_> {
             return Ok(());
         }
         let (store, provider) = (&self.worker.store, &self.provider.row);
-        let owned = store.link_counts(provider.id).await?.owned;
+        let guard = &provider.settings.guard;
+        let owned = store.count_owned(provider.id, guard.owned_that_count()).await?;
         let taken = store.removals_since(provider.id, store.now_ms() - WINDOW_MS).await?;
-        let mut left = provider.settings.guard.allowance(owned).saturating_sub(taken);
+        let mut left = guard.allowance(owned).saturating_sub(taken);
         let mut items = Vec::new();
         for attempt in attempts.iter_mut().filter(|attempt| !attempt.link.approved) {
             let weight = weight(attempt);
@@ -36,9 +37,10 @@ impl Session<'_> {
             attempt.outcome = Some(Outcome::Held);
         }
         if !items.is_empty() {
+            let allowed = guard.allowance(owned);
+            let owned = store.count_owned(provider.id, u64::MAX).await?;
             let reason = format!(
-                "{} removals within an hour are allowed for {owned} accounts, {taken} were made, {planned} more are planned",
-                provider.settings.guard.allowance(owned)
+                "{allowed} removals within an hour are allowed for {owned} accounts, {taken} were made, {planned} more are planned"
             );
             tracing::warn!(provider = %provider.settings.name, withheld = items.len(), reason, "the guard withheld removals");
             store.withhold(provider.id, self.task.run, &reason, &items).await?;
