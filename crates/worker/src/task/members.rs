@@ -376,15 +376,9 @@ impl Attempt {
     }
 
     fn remember_chunk(&mut self, added: &[String], removed: &[String]) {
-        let (done, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.members.add)
-            .into_iter()
-            .partition(|(_, account)| added.iter().any(|id| id == account.as_str()));
-        self.members.add = rest;
+        let done = take_named(&mut self.members.add, added);
         self.remember_members(&done);
-        let (done, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.members.remove)
-            .into_iter()
-            .partition(|(_, account)| removed.iter().any(|id| id == account.as_str()));
-        self.members.remove = rest;
+        let done = take_named(&mut self.members.remove, removed);
         let gone: Vec<ResourceId> = done.into_iter().map(|(member, _)| member).collect();
         self.forget_members(&gone);
     }
@@ -414,6 +408,12 @@ impl Attempt {
         let vanished = std::mem::take(&mut self.members.vanished).into_iter().map(|(member, _)| member);
         self.forget_members(&vanished.collect::<Vec<_>>());
     }
+}
+
+/// Takes out the members with these accounts: a chunk of many thousands.
+fn take_named(members: &mut Vec<(ResourceId, RemoteId)>, accounts: &[String]) -> Vec<(ResourceId, RemoteId)> {
+    let named: HashSet<&str> = accounts.iter().map(String::as_str).collect();
+    members.extract_if(.., |(_, account)| named.contains(account.as_str())).collect()
 }
 
 #[cfg(test)]
