@@ -104,7 +104,7 @@ pub(super) async fn answers_lost(services: &Services, name: &str, figures: &mut 
     stage.load().await?;
     figures.attempted = stage.model.len() as u64;
     // Each return of the provider loses a few more answers, half a minute apart.
-    stage.rest(Duration::from_secs(420)).await?;
+    stage.rest(Duration::from_secs(600)).await?;
     stage.judge(figures).await?;
     let posts = stage.target.journal().matching("POST", "/Users").count();
     figures.recovered = stage.target.journal().counts.answered(0);
