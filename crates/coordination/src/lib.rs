@@ -12,7 +12,7 @@ mod redis;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use scimfleet_core::ports::{Coordination, CoordinationError, Heartbeat, Rate};
+pub use scimfleet_core::ports::{Coordination, CoordinationError, Heartbeat, LEARNED_SETTLES, LearnedRate, Rate};
 
 pub use self::memory::MemoryCoordination;
 pub use self::redis::{DEFAULT_PREFIX, RedisCoordination};

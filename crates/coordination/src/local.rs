@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use scimfleet_core::ProviderName;
+use scimfleet_core::ports::{LEARNED_SETTLES, LearnedRate};
 use tokio::time::Instant;
 
 use crate::gcra::Pace;
@@ -19,6 +20,15 @@ pub(crate) struct Local {
     /// Theoretical arrival times since `start`.
     arrivals: Mutex<HashMap<(ProviderName, String), Duration>>,
     gates: Mutex<HashMap<ProviderName, Instant>>,
+    learned: Mutex<HashMap<ProviderName, Learned>>,
+}
+
+/// Requests a second, since when, and until when they count.
+#[derive(Debug, Clone, Copy)]
+struct Learned {
+    per_second: f64,
+    at: Instant,
+    until: Instant,
 }
 
 /// A panic in another thread leaves these collections whole, so its poison is no reason to stop.
@@ -28,7 +38,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Local {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), arrivals: Mutex::default(), gates: Mutex::default() }
+        Self { start: Instant::now(), arrivals: Mutex::default(), gates: Mutex::default(), learned: Mutex::default() }
     }
 
     /// `None`: go ahead. The gate is looked at first, so that waiting for it takes nothing.
@@ -65,5 +75,21 @@ impl Local {
     pub(crate) fn gate(&self, provider: &ProviderName) -> Option<Duration> {
         let until = *lock(&self.gates).get(provider)?;
         Some(until.saturating_duration_since(Instant::now())).filter(|wait| !wait.is_zero())
+    }
+
+    pub(crate) fn learn_rate(&self, provider: &ProviderName, per_second: f64, ttl: Duration) {
+        let at = Instant::now();
+        let Some(until) = at.checked_add(ttl) else { return };
+        let mut learned = lock(&self.learned);
+        learned.retain(|_, one| one.until > at);
+        if learned.get(provider).is_none_or(|known| at.saturating_duration_since(known.at) >= LEARNED_SETTLES) {
+            learned.insert(provider.clone(), Learned { per_second, at, until });
+        }
+    }
+
+    pub(crate) fn learned_rate(&self, provider: &ProviderName) -> Option<LearnedRate> {
+        let now = Instant::now();
+        let known = lock(&self.learned).get(provider).copied().filter(|one| one.until > now)?;
+        Some(LearnedRate { per_second: known.per_second, age: now.saturating_duration_since(known.at) })
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use scimfleet_core::ProviderName;
-use scimfleet_core::ports::{Coordination, CoordinationError, Heartbeat, Rate};
+use scimfleet_core::ports::{Coordination, CoordinationError, Heartbeat, LearnedRate, Rate};
 use tokio::time::Instant;
 
 use crate::gcra::Pace;
@@ -87,6 +87,14 @@ impl Coordination for MemoryCoordination {
 
     async fn gate(&self, provider: &ProviderName) -> Option<Duration> {
         self.local.gate(provider)
+    }
+
+    async fn learn_rate(&self, provider: &ProviderName, per_second: f64, ttl: Duration) {
+        self.local.learn_rate(provider, per_second, ttl);
+    }
+
+    async fn learned_rate(&self, provider: &ProviderName) -> Option<LearnedRate> {
+        self.local.learned_rate(provider)
     }
 
     async fn heartbeat(&self, beat: &Heartbeat, ttl: Duration) -> Result<(), CoordinationError> {

@@ -174,6 +174,19 @@ pub struct Rate {
     pub burst: u32,
 }
 
+/// What was learned last stands for this long, whatever others learn meanwhile: their 429 answered requests that
+/// were sent before, and four workers that meet the same refusal shall slow down once and not four times.
+pub const LEARNED_SETTLES: Duration = Duration::from_secs(1);
+
+/// A pace that a provider's 429 taught (RFC 6585 §4) where nobody said a number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LearnedRate {
+    /// Requests a second, over all workers.
+    pub per_second: f64,
+    /// How long ago it was learned.
+    pub age: Duration,
+}
+
 /// What a worker says of itself, every few seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
@@ -206,6 +219,11 @@ pub trait Coordination: Send + Sync {
     async fn close_gate(&self, provider: &ProviderName, wait: Duration);
     /// How long the provider's gate stays closed; `None` when open.
     async fn gate(&self, provider: &ProviderName) -> Option<Duration>;
+    /// Tells all workers a pace that was learned of a provider, in requests a second over all of them; forgotten
+    /// after `ttl`. It replaces what was learned before, unless that is younger than [`LEARNED_SETTLES`].
+    async fn learn_rate(&self, provider: &ProviderName, per_second: f64, ttl: Duration);
+    /// What was learned last of a provider's pace, by whichever worker; `None` when nothing, or long ago.
+    async fn learned_rate(&self, provider: &ProviderName) -> Option<LearnedRate>;
     /// Says that a worker lives; forgotten after `ttl`.
     async fn heartbeat(&self, beat: &Heartbeat, ttl: Duration) -> Result<(), CoordinationError>;
     /// Asks a worker to finish what it holds and to end; forgotten after `ttl`.

@@ -14,7 +14,7 @@ use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{Cmd, FromRedisValue, RedisError, Script, ScriptInvocation, cmd};
 use deadpool_redis::{Config, Connection, Pool, PoolError, Runtime};
 use scimfleet_core::ProviderName;
-use scimfleet_core::ports::{Coordination, CoordinationError, Heartbeat, Rate};
+use scimfleet_core::ports::{Coordination, CoordinationError, Heartbeat, LEARNED_SETTLES, LearnedRate, Rate};
 use tokio::sync::Mutex;
 
 use self::outage::Outage;
@@ -46,8 +46,8 @@ pub struct RedisCoordination {
     current: Mutex<Option<MultiplexedConnection>>,
     prefix: String,
     scripts: Scripts,
-    /// Gates that this process closed (they hold even when Redis forgets) and the share of each
-    /// limit during an outage.
+    /// Gates that this process closed and paces that it learned (they hold even when Redis forgets), and the
+    /// share of each limit during an outage.
     local: Local,
     outage: Outage,
     workers_seen: AtomicU32,
@@ -63,6 +63,8 @@ impl fmt::Debug for RedisCoordination {
 struct Scripts {
     acquire: Script,
     close_gate: Script,
+    learn_rate: Script,
+    learned_rate: Script,
     workers: Script,
     raise_epoch: Script,
 }
@@ -72,6 +74,8 @@ impl Scripts {
         Self {
             acquire: Script::new(include_str!("acquire.lua")),
             close_gate: Script::new(include_str!("close_gate.lua")),
+            learn_rate: Script::new(include_str!("learn_rate.lua")),
+            learned_rate: Script::new(include_str!("learned_rate.lua")),
             workers: Script::new(include_str!("workers.lua")),
             raise_epoch: Script::new(include_str!("raise_epoch.lua")),
         }
@@ -109,6 +113,10 @@ impl RedisCoordination {
 
     fn gate_key(&self, provider: &ProviderName) -> String {
         self.key(&format!("gate:{provider}"))
+    }
+
+    fn learned_key(&self, provider: &ProviderName) -> String {
+        self.key(&format!("learned:{provider}"))
     }
 
     /// Waits for Redis, not for ever, and remembers whether it answered.
@@ -223,6 +231,25 @@ impl Coordination for RedisCoordination {
         }
         let shared = self.acquire(provider, "", None).await.unwrap_or_default();
         local.max(Some(Duration::from_micros(shared)).filter(|wait| !wait.is_zero()))
+    }
+
+    async fn learn_rate(&self, provider: &ProviderName, per_second: f64, ttl: Duration) {
+        self.local.learn_rate(provider, per_second, ttl);
+        let mut script = self.scripts.learn_rate.key(self.learned_key(provider));
+        script.arg(per_second).arg(ttl.as_millis().max(1).to_string()).arg(LEARNED_SETTLES.as_millis().to_string());
+        if let Err(error) = self.run::<i64>(&script).await {
+            tracing::warn!(%provider, %error, "a pace is known in this process only");
+        }
+    }
+
+    async fn learned_rate(&self, provider: &ProviderName) -> Option<LearnedRate> {
+        if self.outage.may_ask()
+            && let Ok(Some((per_second, age_ms))) =
+                self.run::<Option<(f64, u64)>>(&self.scripts.learned_rate.key(self.learned_key(provider))).await
+        {
+            return Some(LearnedRate { per_second, age: Duration::from_millis(age_ms) });
+        }
+        self.local.learned_rate(provider)
     }
 
     async fn heartbeat(&self, beat: &Heartbeat, ttl: Duration) -> Result<(), CoordinationError> {

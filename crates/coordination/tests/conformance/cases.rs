@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use scimfleet_coordination::{Coordination, Rate};
+use scimfleet_coordination::{Coordination, LEARNED_SETTLES, Rate};
 
 use crate::harness::{Bench, acme, beat, globex, once_an_hour, patiently};
 
@@ -120,6 +120,48 @@ async fn take_for(view: &dyn Coordination, rate: Rate, start: Instant, time: Dur
         }
     }
     granted
+}
+
+pub(crate) async fn a_pace_that_one_learned_is_known_to_all(bench: Bench) {
+    assert_eq!(bench.other.learned_rate(&acme()).await, None);
+    bench.one.learn_rate(&acme(), 12.5, HOUR).await;
+    for view in [&bench.one, &bench.other] {
+        let learned = view.learned_rate(&acme()).await.unwrap();
+        assert!((learned.per_second - 12.5).abs() < 1e-9, "{learned:?}");
+        assert!(learned.age < MINUTE, "{learned:?}");
+        assert_eq!(view.learned_rate(&globex()).await, None);
+    }
+}
+
+/// Several workers meet one refusal: the first to say so is heard. Later refusals are about the new pace.
+pub(crate) async fn what_was_learned_settles_before_it_is_replaced(bench: Bench) {
+    let began = Instant::now();
+    bench.one.learn_rate(&acme(), 8.0, HOUR).await;
+    bench.other.learn_rate(&acme(), 4.0, HOUR).await;
+    let known = bench.one.learned_rate(&acme()).await.unwrap().per_second;
+    // A machine that slept between the two has let it settle.
+    assert!((known - 8.0).abs() < 1e-9 || began.elapsed() >= LEARNED_SETTLES, "{known}");
+    patiently("the pace to be replaced", async {
+        while bench.one.learned_rate(&acme()).await.unwrap().per_second > 4.5 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            bench.other.learn_rate(&acme(), 4.0, HOUR).await;
+        }
+    })
+    .await;
+    // The clocks here and there may differ by a tick.
+    assert!(began.elapsed() >= LEARNED_SETTLES.mul_f64(0.9), "replaced after {:?}", began.elapsed());
+}
+
+pub(crate) async fn a_pace_is_forgotten_by_itself(bench: Bench) {
+    bench.one.learn_rate(&acme(), 3.0, Duration::from_millis(200)).await;
+    patiently("the pace to be forgotten", async {
+        for view in [&bench.one, &bench.other] {
+            while view.learned_rate(&acme()).await.is_some() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    })
+    .await;
 }
 
 pub(crate) async fn workers_are_listed_until_they_fall_silent(bench: Bench) {
