@@ -2,6 +2,7 @@
 //! then acknowledges. It keeps nothing that another worker could not take over, and never decides what
 //! runs when: that is the scheduler's.
 
+mod allowance;
 mod consume;
 mod desire;
 mod drift;

@@ -280,6 +280,8 @@ impl Session<'_> {
         let (kind, provider) = (self.task.kind, self.provider.row.id);
         let known = self.worker.store.accounts_after(provider, kind, None, 1).await?;
         let Some((_, account)) = known.first() else { return Ok(false) };
+        // Unasked, nobody knows: then nothing is concluded.
+        let Ok(_turn) = self.page_turn().await else { return Ok(true) };
         Ok(self.provider.client.get(kind, account, &self.context).await.is_ok())
     }
 

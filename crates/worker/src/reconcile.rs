@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 
 use scimfleet_core::drift::shown_members;
+use scimfleet_core::ports::Coordination;
 use scimfleet_core::{RemoteId, ResourceId, ResourceKind};
-use scimfleet_scim_client::{Listing, Projection, RequestContext, ScimError};
+use scimfleet_scim_client::{Listing, Projection, ScimError};
 use scimfleet_store::{LinkedAccount, Relink, ShownMember, Store, StoreError};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::listing::read_all;
+use crate::listing::Reader;
 use crate::provider::Provider;
 use crate::task::lookup::account_of;
 
@@ -52,11 +53,17 @@ pub enum ReconcileError {
 /// What the provider shows of each account: whether it is active, where that is known.
 type Shown = HashMap<RemoteId, Option<bool>>;
 
-/// Reads all users and groups and links them again. The provider takes part from then on.
-pub async fn reconcile(store: &Store, provider: &Provider) -> Result<Reconciled, ReconcileError> {
-    let mut shown = HashMap::from([(ResourceKind::User, list(provider, ResourceKind::User).await?)]);
+/// Reads all users and groups and links them again. The provider takes part from then on. Each read waits for its
+/// turn among the requests of all workers.
+pub async fn reconcile(
+    store: &Store,
+    provider: &Provider,
+    coordination: &dyn Coordination,
+) -> Result<Reconciled, ReconcileError> {
+    let reader = Reader::new(provider, coordination);
+    let mut shown = HashMap::from([(ResourceKind::User, list(&reader, ResourceKind::User).await?)]);
     if provider.profile.groups {
-        shown.insert(ResourceKind::Group, list(provider, ResourceKind::Group).await?);
+        shown.insert(ResourceKind::Group, list(&reader, ResourceKind::Group).await?);
     }
     let mut outcome = Reconciled::default();
     let mut groups = Vec::new();
@@ -77,7 +84,7 @@ pub async fn reconcile(store: &Store, provider: &Provider) -> Result<Reconciled,
             }
         }
     }
-    relink_members(store, provider, &groups, &owners).await?;
+    relink_members(store, &reader, &groups, &owners).await?;
     let accounts = shown.values().map(HashMap::len).sum::<usize>();
     let known = outcome.linked + outcome.inactive;
     outcome.unknown = u64::try_from(accounts).unwrap_or(u64::MAX).saturating_sub(known);
@@ -109,10 +116,9 @@ fn judge(link: &LinkedAccount, shown: &Shown, outcome: &mut Reconciled) -> Relin
     Relink { resource_id: link.resource_id.clone(), unsafe_because: unsafe_because.map(str::to_owned) }
 }
 
-async fn list(provider: &Provider, kind: ResourceKind) -> Result<Shown, ReconcileError> {
+async fn list(reader: &Reader<'_>, kind: ResourceKind) -> Result<Shown, ReconcileError> {
     let mut shown = Shown::new();
-    let context = RequestContext::default();
-    let listing = read_all(provider, kind, Projection::Except("members"), &context, |document| {
+    let listing = reader.read_all(kind, Projection::Except("members"), |document| {
         if let Some(account) = account_of(kind, &document) {
             shown.insert(account.remote_id, document.get("active").and_then(Value::as_bool));
         }
@@ -128,14 +134,14 @@ async fn list(provider: &Provider, kind: ResourceKind) -> Result<Shown, Reconcil
 /// Where a provider shows no members, what is known stays.
 async fn relink_members(
     store: &Store,
-    provider: &Provider,
+    reader: &Reader<'_>,
     groups: &[(ResourceId, RemoteId)],
     owners: &HashMap<RemoteId, ResourceId>,
 ) -> Result<(), ReconcileError> {
     let group_accounts = groups.iter().map(|(resource, remote)| (remote, resource));
     let nested: HashMap<&RemoteId, &ResourceId> = group_accounts.collect();
     for (group, account) in groups {
-        let fetched = provider.client.get(ResourceKind::Group, account, &RequestContext::default()).await?;
+        let fetched = reader.get(ResourceKind::Group, account).await?;
         let Some(members) = fetched.document.as_ref().and_then(shown_members) else { continue };
         let shown: Vec<ShownMember> = members
             .into_iter()
@@ -145,7 +151,7 @@ async fn relink_members(
                 Some(ShownMember { group_id: group.clone(), member_id: owner.clone(), remote_id: member })
             })
             .collect();
-        store.relink_members(provider.row.id, std::slice::from_ref(group), &shown).await?;
+        store.relink_members(reader.provider.row.id, std::slice::from_ref(group), &shown).await?;
     }
     Ok(())
 }

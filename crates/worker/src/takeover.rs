@@ -5,18 +5,19 @@ use std::collections::{HashMap, HashSet};
 
 use futures::StreamExt;
 use scimfleet_core::plan::{digest, take_over::baseline};
+use scimfleet_core::ports::Coordination;
 use scimfleet_core::provider::Adopt;
 use scimfleet_core::scim::Document;
 use scimfleet_core::scim::path::member;
 use scimfleet_core::{RemoteId, ResourceId, ResourceKind};
 use scimfleet_expression::Evaluator;
-use scimfleet_scim_client::{Projection, RequestContext, ScimError};
+use scimfleet_scim_client::{Projection, ScimError};
 use scimfleet_store::{ResourceRow, Store, TakenLink};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::desire::{Desire, desires, identity_of};
-use crate::listing::read_all;
+use crate::listing::Reader;
 use crate::preview::PreviewError;
 use crate::provider::Provider;
 
@@ -76,7 +77,8 @@ impl TakenOver {
     }
 }
 
-/// Confirms claims at the provider and records those that hold: users first, since groups name them.
+/// Confirms claims at the provider and records those that hold: users first, since groups name them. Each read waits
+/// for its turn among the requests of all workers.
 ///
 /// # Errors
 /// When the provider cannot be asked at all, or the database.
@@ -84,6 +86,7 @@ pub async fn take_over(
     store: &Store,
     evaluator: &Evaluator,
     provider: &Provider,
+    coordination: &dyn Coordination,
     claims: Vec<Claim>,
 ) -> Result<TakenOver, PreviewError> {
     let mut taken = TakenOver::default();
@@ -92,7 +95,7 @@ pub async fn take_over(
         if claims.is_empty() {
             continue;
         }
-        let work = Work { store, evaluator, provider, kind, context: RequestContext::default() };
+        let work = Work { store, evaluator, provider, kind, reader: Reader::new(provider, coordination) };
         let mut listed = work.list(&claims).await?;
         let claims = work.without_twins(claims, &mut taken);
         for page in claims.chunks(PAGE) {
@@ -107,7 +110,7 @@ struct Work<'a> {
     evaluator: &'a Evaluator,
     provider: &'a Provider,
     kind: ResourceKind,
-    context: RequestContext,
+    reader: Reader<'a>,
 }
 
 impl Work<'_> {
@@ -118,13 +121,13 @@ impl Work<'_> {
             return Ok(shown);
         }
         let claimed: HashSet<&RemoteId> = claims.iter().map(|claim| &claim.remote_id).collect();
-        read_all(self.provider, self.kind, Projection::Default, &self.context, |document| {
+        let note = |document: Document| {
             let id = document.get("id").and_then(Value::as_str).and_then(|id| RemoteId::parse(id).ok());
             if let Some(id) = id.filter(|id| claimed.contains(id)) {
                 shown.insert(id, document);
             }
-        })
-        .await?;
+        };
+        self.reader.read_all(self.kind, Projection::Default, note).await?;
         Ok(shown)
     }
 
@@ -223,7 +226,7 @@ impl Work<'_> {
     }
 
     async fn ask(&self, account: &RemoteId) -> Result<Document, ScimError> {
-        let answer = self.provider.client.get(self.kind, account, &self.context).await?;
+        let answer = self.reader.get(self.kind, account).await?;
         Ok(answer.document.unwrap_or_default())
     }
 

@@ -8,12 +8,13 @@ use serde_json::json;
 
 use crate::context::{Context, provider};
 use crate::error::CliError;
-use crate::wire::egress;
+use crate::wire::{coordination, egress};
 
 pub(crate) async fn run(context: &Context, store: &Store, name: &ProviderName) -> Result<(), CliError> {
     let row = provider(store, name).await?;
     let known = Providers::new(store.clone(), egress(context)).discover(row).await.map_err(CliError::failed)?;
-    let outcome = reconcile(store, &known).await.map_err(CliError::failed)?;
+    let coordination = coordination(context).await?;
+    let outcome = reconcile(store, &known, &*coordination).await.map_err(CliError::failed)?;
     context.output.print(&json!({ "provider": name, "reconciled": outcome }), || describe(name, &outcome))
 }
 

@@ -15,7 +15,7 @@ use crate::args::LinksImportArgs;
 use crate::context::{Context, object, provider};
 use crate::error::CliError;
 use crate::output::table;
-use crate::wire::egress;
+use crate::wire::{coordination, egress};
 
 /// Refused links that people are shown; JSON has the first thousand.
 const SHOWN: usize = 20;
@@ -30,7 +30,9 @@ pub(crate) async fn import(context: Context, args: LinksImportArgs) -> Result<Ex
     let claims = kept.into_iter().map(claim).collect();
     let providers = Providers::new(store.clone(), egress(&context));
     let found = providers.discover(row).await.map_err(CliError::failed)?;
-    let taken = take_over(&store, &context.evaluator()?, &found, claims).await.map_err(CliError::failed)?;
+    let coordination = coordination(&context).await?;
+    let taken =
+        take_over(&store, &context.evaluator()?, &found, &*coordination, claims).await.map_err(CliError::failed)?;
     context.output.print(&taken, || text(&taken))?;
     Ok(if taken.refused_count > 0 { Exit::Failed } else { Exit::Done })
 }

@@ -13,6 +13,7 @@ use scimfleet_scim_client::{ListPosition, Projection};
 
 use super::wire::Route;
 use super::{Session, TaskError, run_error};
+use crate::allowance::slow_down;
 
 impl Session<'_> {
     pub(crate) fn note_throttled(&self, wait: Duration) {
@@ -91,11 +92,7 @@ impl Session<'_> {
     pub(crate) async fn open_breaker(&self) -> Result<(), TaskError> {
         let throttled = self.throttled.lock().ok().and_then(|wait| *wait);
         if let Some(wait) = throttled {
-            self.worker.coordination.close_gate(self.provider.row.name(), wait).await;
-            if self.provider.rate.is_none() {
-                let workers = self.worker.coordination.workers().await.map_or(1, |workers| workers.len());
-                self.health.learning.too_fast(u32::try_from(workers).unwrap_or(1), Instant::now());
-            }
+            slow_down(&*self.worker.coordination, &self.provider, wait).await;
         }
         let Some((trip, words)) = self.tripped.lock().ok().and_then(|mut tripped| tripped.take()) else {
             return Ok(());

@@ -14,7 +14,7 @@ mod merge;
 pub(crate) mod pace;
 mod password;
 pub(crate) mod proof;
-mod rate;
+pub(crate) mod rate;
 mod send;
 mod settle;
 mod turn;

@@ -20,6 +20,7 @@ use super::bulk::Submitted;
 use super::pace::PACE_WAIT_MAX;
 use super::password::PASSWORD;
 use super::{Session, may_work};
+use crate::allowance::{allowance, steady};
 
 /// A request that was not granted, or lacks an answer that can be used.
 #[derive(Debug)]
@@ -151,7 +152,7 @@ pub(crate) enum Route {
 
 impl Route {
     /// As the rates of a profile name it.
-    const fn action(self) -> &'static str {
+    pub(crate) const fn action(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Create => "create",
@@ -251,7 +252,7 @@ impl Session<'_> {
         let place = self.provider.in_flight.take(lane).await.ok_or(Outcome::NotBegun)?;
         let ahead = self.health.proof.ahead().await;
         for (class, rate) in self.provider.profile.rates_of(kind, route.action()) {
-            self.allowed(class, || Some(steady(rate))).await?;
+            self.allowed(class, Some(steady(rate))).await?;
         }
         while let Some(wait) = self.ramp().await {
             if wait > PACE_WAIT_MAX {
@@ -260,7 +261,7 @@ impl Session<'_> {
             tokio::time::sleep(wait).await;
             self.goes_on()?;
         }
-        self.allowed("all", || self.allowance()).await?;
+        self.allowed("all", None).await?;
         // Last, so that who waits for a slow provider keeps no place from the others.
         let of_worker = self.worker.requests.take(lane).await.ok_or(Outcome::NotBegun)?;
         self.health.learning.sent(Instant::now());
@@ -287,11 +288,12 @@ impl Session<'_> {
         self.throttled_for().map_or(Ok(()), |wait| Err(Outcome::Throttled(wait)))
     }
 
-    /// Waits for one request's worth of an allowance.
-    async fn allowed(&self, class: &str, rate: impl Fn() -> Option<Rate>) -> Result<(), Outcome> {
+    /// Waits for one request's worth of a class's own rate, or of the provider's allowance, which may grow meanwhile.
+    async fn allowed(&self, class: &str, own: Option<Rate>) -> Result<(), Outcome> {
         loop {
             self.goes_on()?;
-            match self.worker.coordination.try_acquire(self.provider.row.name(), class, rate()).await {
+            let rate = if own.is_some() { own } else { self.allowance().await };
+            match self.worker.coordination.try_acquire(self.provider.row.name(), class, rate).await {
                 None => return Ok(()),
                 Some(wait) if wait <= PACE_WAIT_MAX => tokio::time::sleep(wait).await,
                 Some(wait) => return Err(Outcome::Throttled(wait)),
@@ -301,10 +303,9 @@ impl Session<'_> {
 
     /// Leavers may go one request ahead of what everybody else may: so the next one that is allowed is
     /// theirs, and the provider's limit is kept all the same.
-    fn allowance(&self) -> Option<Rate> {
-        let rate = self.provider.rate.or_else(|| self.health.learning.limit(Instant::now()))?;
+    async fn allowance(&self) -> Option<Rate> {
+        let rate = allowance(&*self.worker.coordination, &self.provider).await?;
         let ahead = u32::from(self.task.lane == Lane::Leavers);
-        let rate = steady(rate);
         Some(Rate { burst: rate.burst.saturating_add(ahead), ..rate })
     }
 
@@ -325,10 +326,4 @@ impl Session<'_> {
             Halt::Failed(failure) => self.failed(failure),
         }
     }
-}
-
-/// Of what may come at once, half is sent at once: requests overtake each other on the way, and the provider
-/// counts them as they arrive. The average stays what it is.
-fn steady(rate: Rate) -> Rate {
-    Rate { burst: rate.burst.div_ceil(2), ..rate }
 }

@@ -22,7 +22,8 @@ async fn reads(paging: Paging) -> u64 {
     let claims: Vec<Claim> = (0..COUNT).map(claim).collect();
     let provider = stage.worker.providers.get(&name()).await.unwrap().unwrap();
     let mark = stage.target.mark();
-    let taken = take_over(&stage.store, &stage.worker.evaluator, &provider, claims).await.unwrap();
+    let taken =
+        take_over(&stage.store, &stage.worker.evaluator, &provider, &*stage.worker.coordination, claims).await.unwrap();
     assert_eq!((taken.adopted, taken.refused_count), (COUNT as u64, 0), "{paging:?}: {:?}", taken.refused);
     stage.target.counts_since(&mark).of("GET")
 }
