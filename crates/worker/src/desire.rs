@@ -33,6 +33,33 @@ pub struct Desired {
     pub warnings: Vec<Violation>,
     /// Users that it refers to and who have no account there yet.
     pub waits_for: Vec<ResourceId>,
+    /// The same with the manager who has no account there yet.
+    pub(crate) referring: Option<Referring>,
+}
+
+/// A payload that refers to somebody who is perhaps created in the same moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Referring {
+    /// Whom it refers to.
+    pub(crate) to: ResourceId,
+    document: Document,
+}
+
+impl Referring {
+    /// Where its reference stands.
+    pub(crate) const ATTRIBUTE: &str = ENTERPRISE_URN;
+
+    /// The payload, with this as the reference.
+    pub(crate) fn document(&self, reference: &str) -> Document {
+        let mut document = self.document.clone();
+        refer_to(&mut document, reference);
+        document
+    }
+
+    /// What another document, as somebody else shows it, has in place of the reference.
+    pub(crate) fn shown_in(document: &Document) -> Option<&str> {
+        manager_of(document)
+    }
 }
 
 impl Desired {
@@ -197,7 +224,6 @@ fn judge(provider: &Provider, row: &ResourceRow, merged: Merged, referees: &Hash
         Merged::Invalid(data) => return Desire::Invalid(data),
     };
     let mut document = std::mem::take(&mut combined.document);
-    let waits_for = translate_manager(&mut document, referees);
     // Members are the sync's own (R1): a mapping cannot set them.
     document.shift_remove("members");
     // Passwords travel apart from everything that is kept or shown; no mapping can set one.
@@ -207,15 +233,43 @@ fn judge(provider: &Provider, row: &ResourceRow, merged: Merged, referees: &Hash
         let external_id = row.external_id.clone().unwrap_or_else(|| row.id.to_string());
         document.insert("externalId".to_owned(), Value::from(external_id));
     }
-    let demands = shape(kind, &mut document, &provider.profile, &provider.schemas);
-    complete_schemas(kind, &mut document);
+    let with_manager = may_refer(provider, &document, referees).then(|| document.clone());
+    let waits_for = translate_manager(&mut document, referees);
+    let violations = complete(provider, kind, &mut document);
     let mut report = validate(kind, &document, &provider.schemas);
-    report.violations.extend(demands);
+    report.violations.extend(violations);
     if !report.is_valid() {
         return Desire::Invalid(invalid(&combined, report.violations));
     }
+    let referring =
+        waits_for.first().zip(with_manager).and_then(|(to, document)| referring(provider, row, to, document));
     let digest = digest(&document);
-    Desire::Wanted(Box::new(Desired { document, digest, warnings: report.warnings, waits_for }))
+    Desire::Wanted(Box::new(Desired { document, digest, warnings: report.warnings, waits_for, referring }))
+}
+
+/// Puts the document into the shape that the provider asks for; gives back what it demands and lacks.
+fn complete(provider: &Provider, kind: ResourceKind, document: &mut Document) -> Vec<Violation> {
+    let demands = shape(kind, document, &provider.profile, &provider.schemas);
+    complete_schemas(kind, document);
+    demands
+}
+
+/// Whether somebody without an account may be referred to: in a bulk request, where the two may travel together.
+fn may_refer(provider: &Provider, document: &Document, referees: &HashMap<String, Referee>) -> bool {
+    let referee = manager_of(document).and_then(|reference| referees.get(reference));
+    provider.profile.bulk_operations > 1
+        && referee.is_some_and(|referee| referee.remote_id.is_none() && referee.expected)
+}
+
+fn referring(provider: &Provider, row: &ResourceRow, to: &ResourceId, mut document: Document) -> Option<Referring> {
+    // Whoever is their own manager cannot be named before they are there.
+    if *to == row.id {
+        return None;
+    }
+    let fits = complete(provider, row.kind, &mut document).is_empty()
+        && validate(row.kind, &document, &provider.schemas).is_valid()
+        && manager_of(&document).is_some();
+    fits.then(|| Referring { to: to.clone(), document })
 }
 
 fn invalid(combined: &Combined, violations: Vec<Violation>) -> InvalidData {
@@ -228,16 +282,21 @@ fn invalid(combined: &Combined, violations: Vec<Violation>) -> InvalidData {
     InvalidData { mapping, message, violations }
 }
 
+fn refer_to(document: &mut Document, reference: &str) {
+    let manager = document.get_mut(ENTERPRISE_URN).and_then(|extension| extension.get_mut("manager"));
+    if let Some(manager) = manager.and_then(Value::as_object_mut) {
+        manager.insert("value".to_owned(), Value::from(reference));
+    }
+}
+
 /// Puts the manager's account in place of the directory's reference; takes it out while there is none.
 fn translate_manager(document: &mut Document, referees: &HashMap<String, Referee>) -> Vec<ResourceId> {
     let Some(referee) = manager_of(document).and_then(|reference| referees.get(reference)) else { return Vec::new() };
-    let Some(Value::Object(extension)) = document.get_mut(ENTERPRISE_URN) else { return Vec::new() };
     if let Some(account) = &referee.remote_id {
-        if let Some(manager) = extension.get_mut("manager").and_then(Value::as_object_mut) {
-            manager.insert("value".to_owned(), Value::from(account.as_str()));
-        }
+        refer_to(document, account.as_str());
         return Vec::new();
     }
+    let Some(Value::Object(extension)) = document.get_mut(ENTERPRISE_URN) else { return Vec::new() };
     extension.shift_remove("manager");
     if extension.is_empty() {
         document.shift_remove(ENTERPRISE_URN);

@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
     /// that a read counts to.
     async fn turn(&self, kind: ResourceKind) -> Option<OwnedSemaphorePermit> {
         let place = self.provider.in_flight.take(Lane::Sync).await;
-        for (class, rate) in self.provider.profile.rates_of(kind, Route::Read.action()) {
+        for (class, rate) in self.provider.profile.rates_of(kind, Route::Read.action(), 0) {
             self.allowed(class, Some(steady(rate))).await;
         }
         self.allowed("all", None).await;

@@ -172,10 +172,24 @@ mod tests {
         let own =
             layer(r#"{"rates":{"any":"9/s","read":"8/s","write":"7/s","user-create":"6/s","group-write":"5/s"}}"#);
         let profile = Profile::resolve(&[(Origin::Override, &own)]).unwrap().profile;
-        let classes = |kind, action| profile.rates_of(kind, action).iter().map(|one| one.0).collect::<Vec<_>>();
+        let classes = |kind, action| profile.rates_of(kind, action, 500).iter().map(|one| one.0).collect::<Vec<_>>();
         assert_eq!(classes(User, "read"), ["any", "read"]);
         assert_eq!(classes(User, "create"), ["any", "user-create", "write"]);
         assert_eq!(classes(Group, "create"), ["any", "group-write", "write"]);
         assert_eq!(classes(User, "delete"), ["any", "write"]);
+    }
+
+    #[test]
+    fn a_large_request_counts_to_a_class_of_its_own() {
+        use crate::scim::ResourceKind::{Group, User};
+        let own = layer(r#"{"rates":{"group-update":"90/m","group-update>500":"5/m"}}"#);
+        let profile = Profile::resolve(&[(Origin::Override, &own)]).unwrap().profile;
+        let classes = |kind, bytes| profile.rates_of(kind, "update", bytes).iter().map(|one| one.0).collect::<Vec<_>>();
+        assert_eq!(classes(Group, 500), ["group-update"]);
+        assert_eq!(classes(Group, 501), ["group-update", "group-update>500"]);
+        assert!(classes(User, 501).is_empty() && profile.counts_bytes());
+        let wrong = layer(r#"{"rates":{"group-update>many":"5/m"}}"#);
+        let error = Profile::resolve(&[(Origin::Override, &wrong)]).unwrap_err().to_string();
+        assert!(error.contains("unknown class `group-update>many`"), "{error}");
     }
 }

@@ -215,6 +215,9 @@ pub struct Profile {
     pub bulk_operations: u32,
     /// Bytes in one bulk request.
     pub bulk_payload_bytes: u64,
+    /// Whether operations of one bulk request may refer to each other by `bulkId` (RFC 7644 §3.7.2): a user and
+    /// the user's manager are then created together. Whether it is true is seen at the first such pair, and remembered.
+    pub bulk_references: bool,
     /// Whether passwords may be sent.
     pub change_password: bool,
     /// Whether DELETE of a user really deletes; where it does not, users are deactivated.
@@ -230,7 +233,8 @@ pub struct Profile {
     /// Characters that the text at an attribute path must not hold.
     pub characters_refused: BTreeMap<String, String>,
     /// Requests per time by class: `any`, `read`, `write`, `create`, `update`, `delete`, the last four also
-    /// as `user-…` and `group-…`; each as `25/s`, `600/m` or `1000/h`.
+    /// as `user-…` and `group-…`; with `>500` after it, only requests with more bytes than that; each as `25/s`,
+    /// `600/m` or `1000/h`.
     pub rates: BTreeMap<String, String>,
     /// Whether one worker at a time may write.
     pub one_writer: bool,
@@ -277,6 +281,7 @@ impl Default for Profile {
             etag: false,
             bulk_operations: 0,
             bulk_payload_bytes: 0,
+            bulk_references: false,
             change_password: false,
             delete_users: true,
             drop_attributes: Vec::new(),
@@ -292,6 +297,11 @@ impl Default for Profile {
 
 /// What a request does, as rates count it.
 const ACTIONS: [&str; 4] = ["write", "create", "update", "delete"];
+
+/// A class of rates, and the size in bytes that its requests exceed.
+fn sized(class: &str) -> (&str, Option<&str>) {
+    class.split_once('>').map_or((class, None), |(class, size)| (class, Some(size)))
+}
 
 impl Profile {
     /// Whether `attribute eq "…"` may be asked.
@@ -319,11 +329,13 @@ impl Profile {
     }
 
     /// The classes of [`Profile::rates`] that a request counts to. `action` is `read`, `create`, `update` or
-    /// `delete`.
-    pub fn rates_of(&self, kind: ResourceKind, action: &str) -> Vec<(&str, Rate)> {
+    /// `delete`, `bytes` the length of its body.
+    pub fn rates_of(&self, kind: ResourceKind, action: &str, bytes: usize) -> Vec<(&str, Rate)> {
         let of = |class: &str| {
+            let (class, larger_than) = sized(class);
             let class = class.strip_prefix(kind.as_str()).and_then(|rest| rest.strip_prefix('-')).unwrap_or(class);
-            class == "any" || class == action || class == "write" && action != "read"
+            let is_of_kind = class == "any" || class == action || class == "write" && action != "read";
+            is_of_kind && larger_than.is_none_or(|size| size.parse().is_ok_and(|size: usize| bytes > size))
         };
         self.rates
             .iter()
@@ -332,11 +344,18 @@ impl Profile {
             .collect()
     }
 
+    /// Whether [`Profile::rates_of`] asks for the length of a body.
+    pub fn counts_bytes(&self) -> bool {
+        self.rates.keys().any(|class| class.contains('>'))
+    }
+
     /// What cannot be told by the type alone: the key, and what is wrong.
     pub(super) fn flaw(&self) -> Option<(&'static str, String)> {
         let known = |class: &str| {
+            let (class, larger_than) = sized(class);
             let bare = class.strip_prefix("user-").or_else(|| class.strip_prefix("group-")).unwrap_or(class);
-            matches!(class, "any" | "read") || ACTIONS.contains(&bare)
+            let is_size = larger_than.is_none_or(|size| size.parse::<usize>().is_ok());
+            is_size && (matches!(class, "any" | "read") || ACTIONS.contains(&bare))
         };
         if let Some(class) = self.rates.keys().find(|class| !known(class)) {
             return Some(("rates", format!("unknown class `{class}`")));

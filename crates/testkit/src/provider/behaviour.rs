@@ -226,7 +226,8 @@ pub struct Behaviour {
     pub latency_ms: u64,
     /// The limit of requests; none by default.
     pub rate: Option<RateLimit>,
-    /// Limits of requests by method and, optionally, endpoint: `POST`, `PATCH /Groups`; none by default.
+    /// Limits of requests by method and, optionally, endpoint: `POST`, `PATCH /Groups`, `PATCH /Groups>500` for
+    /// those with more than 500 bytes; none by default.
     pub rates: BTreeMap<String, RateLimit>,
     /// The only `Content-Type` accepted in requests with a body; others get 415.
     pub content_type_required: Option<String>,
@@ -352,6 +353,8 @@ pub struct Behaviour {
     pub bulk_operations_max: usize,
     /// Bytes in one bulk request; more get 413.
     pub bulk_payload_bytes_max: usize,
+    /// Whether a `bulkId:` in a bulk request is replaced by the account that it names; else it is kept as text.
+    pub bulk_ids_resolved: bool,
     /// What DELETE of a user does.
     pub delete_users: DeleteUsers,
 }
@@ -424,6 +427,7 @@ impl Default for Behaviour {
             bulk: true,
             bulk_operations_max: 1000,
             bulk_payload_bytes_max: 1_048_576,
+            bulk_ids_resolved: true,
             delete_users: DeleteUsers::Delete,
         }
     }

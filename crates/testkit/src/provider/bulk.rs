@@ -77,6 +77,9 @@ impl Batch<'_> {
 
     /// The operation with references filled in; `None` while one of them is not made yet.
     fn resolve(&self, value: &Value) -> Option<Value> {
+        if !self.scene.behaviour.bulk_ids_resolved {
+            return Some(value.clone());
+        }
         Some(match value {
             Value::String(text) => match text.split_once(REFERENCE) {
                 Some((before, reference)) => format!("{before}{}", self.made.get(reference)?).into(),

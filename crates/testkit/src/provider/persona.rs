@@ -53,7 +53,8 @@ fn habits(name: &str) -> Option<Value> {
             "members_returned": "absent", "members_in_create": "refused", "members_per_patch_max": 20,
             "members_removed_per_patch_max": 1, "removing_non_member_is_404": true}),
         "miro" => json!({"members_per_patch_max": 8000, "nested_groups": false,
-            "rates": {"PATCH /Groups": {"per_second": 0.17, "burst": 10}}}),
+            "rates": {"PATCH /Groups": {"per_second": 3.33, "burst": 100}, "DELETE": {"per_second": 0.67, "burst": 20},
+                "PATCH /Groups>500": {"per_second": 0.17, "burst": 5}}}),
         "jfrog" => json!({"group_patch_attributes": ["members"], "id": "name", "nested_groups": false}),
         "bitwarden" => json!({"list_key": "resources", "nested_groups": false}),
         "vcenter" => {

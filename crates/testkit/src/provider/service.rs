@@ -123,9 +123,14 @@ impl Service {
 
     fn limited(&self, behaviour: &Behaviour, request: &Incoming) -> Option<Answer> {
         let endpoint = request.path.get(1..).and_then(|path| path.split('/').next()).unwrap_or_default();
-        let applies = |class: &str| match class.split_once(' ') {
-            Some((method, path)) => method == request.method && path == format!("/{endpoint}"),
-            None => class == request.method,
+        let applies = |class: &str| {
+            let (class, larger_than) = class.split_once('>').unwrap_or((class, ""));
+            let is_asked = match class.split_once(' ') {
+                Some((method, path)) => method == request.method && path == format!("/{endpoint}"),
+                None => class == request.method,
+            };
+            is_asked
+                && (larger_than.is_empty() || larger_than.parse().is_ok_and(|size: usize| request.body.len() > size))
         };
         let own =
             behaviour.rates.iter().filter(|(class, _)| applies(class)).map(|(class, limit)| (class.as_str(), *limit));

@@ -16,6 +16,7 @@ use scimfleet_store::{
 };
 use serde_json::Value;
 
+use super::bulk::Carried;
 use super::wire::{Via, Write};
 use crate::desire::Desired;
 
@@ -108,6 +109,8 @@ pub(crate) struct Attempt {
     pub(crate) orphan: Option<Document>,
     /// It was seen what became of the write that somebody began.
     pub(crate) resolved: bool,
+    /// What the last bulk request held of it as a reference.
+    pub(crate) carried: Option<Carried>,
     /// A group that is gone: the provider holds none of its members any more.
     pub(crate) emptied: bool,
 }
@@ -143,6 +146,7 @@ impl Attempt {
             doubts: Vec::new(),
             orphan: None,
             resolved: false,
+            carried: None,
             emptied: false,
         }
     }

@@ -2,6 +2,7 @@
 //! are ready at the same moment travel together. So no two operations for one object share a request,
 //! and each object meets its own answer as if it had been alone.
 
+use std::collections::{HashMap, HashSet};
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,12 +16,14 @@ use scimfleet_core::provider::{ProviderSettings, Switch};
 use scimfleet_core::retry::Class;
 use scimfleet_core::scim::ResourceKind;
 use scimfleet_core::scim::message::{BulkMethod, BulkOperation, BulkRequest, PATCH_OP_URN};
+use scimfleet_core::{RemoteId, ResourceId};
 use scimfleet_scim_client::{Answer, ScimError, resource_path};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, oneshot};
 
 use super::Session;
 use super::wire::{Call, Content, Failure, Route};
+use crate::desire::Referring;
 
 /// A single operation is cheaper as a request of its own.
 const OPERATIONS_MIN: usize = 2;
@@ -28,6 +31,20 @@ const OPERATIONS_MIN: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A provider that announces no size is not sent more than this.
 const PAYLOAD_BYTES_DEFAULT: usize = 1024 * 1024;
+
+/// Room for a reference in an operation, in bytes. An account whose id is longer is not referred to.
+const REFERENCE_BYTES: usize = 64;
+/// Before the name of another operation of the same request (RFC 7644 §3.7.2).
+pub(crate) const BY_BULK_ID: &str = "bulkId:";
+
+/// A reference that an operation carried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Carried {
+    /// By the name of another operation in the same request, which the provider had to resolve.
+    pub(crate) by_bulk_id: bool,
+    /// The account that it stands for, if that is there now.
+    pub(crate) account: Option<RemoteId>,
+}
 
 /// What became of an operation that was offered. `requests` are the bulk requests that it stands for in
 /// the counters.
@@ -40,6 +57,8 @@ pub(crate) enum Submitted {
         /// How long the request took.
         took: Duration,
         requests: u64,
+        /// The reference in it, if it held one.
+        carried: Option<Carried>,
     },
     /// It was not sent, and is not to be.
     NotNow { outcome: Outcome, requests: u64 },
@@ -96,7 +115,7 @@ fn envelope_bytes() -> usize {
     bytes_of(&BulkRequest::default())
 }
 
-fn bytes_of(value: &impl serde::Serialize) -> usize {
+pub(crate) fn bytes_of(value: &impl serde::Serialize) -> usize {
     serde_json::to_vec(value).map_or(usize::MAX / 4, |bytes| bytes.len())
 }
 
@@ -116,11 +135,20 @@ struct State {
     waiting: Vec<Queued>,
     since: Option<Instant>,
     named: u64,
+    /// Operations that were sent and are not answered.
+    in_flight: usize,
+    /// Accounts that this task created by bulk requests.
+    created: HashMap<ResourceId, RemoteId>,
+    /// Objects that this task may still create. Whoever refers to one of them travels with it or after it.
+    to_come: HashSet<ResourceId>,
 }
 
 #[derive(Debug)]
 struct Queued {
+    object: ResourceId,
     operation: BulkOperation,
+    /// What it may refer to.
+    referring: Option<Referring>,
     bytes: usize,
     asker: oneshot::Sender<Submitted>,
     requests: u64,
@@ -143,18 +171,21 @@ impl Bulk {
     }
 
     /// So many objects are worked on from now on, if that is worth a bulk request; says whether it is.
-    pub(crate) fn begin(&self, objects: usize) -> bool {
+    /// `created`: those among them that others may refer to.
+    pub(crate) fn begin(&self, objects: usize, created: HashSet<ResourceId>) -> bool {
         let mut state = self.state();
         if objects < OPERATIONS_MIN {
             state.room = None;
         }
         state.running = objects;
+        state.to_come = created;
         state.room.is_some()
     }
 
     /// One of them is done.
-    pub(crate) fn leave(&self) {
+    pub(crate) fn leave(&self, object: &ResourceId) {
         let mut state = self.state();
+        state.to_come.remove(object);
         state.running = state.running.saturating_sub(1);
         drop(state);
         self.changed.notify_one();
@@ -171,20 +202,22 @@ impl Bulk {
     }
 
     /// Offers an operation and waits for its answer.
-    pub(crate) async fn submit(&self, call: &Call<'_>, profile: &Profile) -> Submitted {
+    pub(crate) async fn submit(&self, object: &ResourceId, call: &Call<'_>, profile: &Profile) -> Submitted {
+        let referring = call.referring();
         let answer = {
             let mut state = self.state();
             let name = state.named;
             let offered = state.room.and_then(|room| {
                 let operation = operation_of(call, name, profile)?;
-                let bytes = bytes_of(&operation);
+                let bytes = referring.map_or_else(|| bytes_of(&operation), |to| bytes_at_most(&operation, to));
                 (room.fits(std::iter::once(bytes)) == 1).then_some((operation, bytes))
             });
             let Some((operation, bytes)) = offered else { return Submitted::Alone { requests: 0 } };
             let (asker, answer) = oneshot::channel();
             state.named += 1;
             state.since.get_or_insert_with(Instant::now);
-            state.waiting.push(Queued { operation, bytes, asker, requests: 0 });
+            let (object, referring) = (object.clone(), referring.cloned());
+            state.waiting.push(Queued { object, operation, referring, bytes, asker, requests: 0 });
             state.running = state.running.saturating_sub(1);
             answer
         };
@@ -201,8 +234,12 @@ impl Bulk {
         }
         let Some(mut room) = state.room else { return Next::Send(state.take(1)) };
         room.operations = room.operations.min(room_now);
-        let fits = room.fits(state.waiting.iter().map(|one| one.bytes)).max(1);
-        let is_full = fits < state.waiting.len() || fits == room.operations;
+        let ready = state.ready_first();
+        if ready == 0 {
+            return Next::Wait(None);
+        }
+        let fits = room.fits(state.waiting[..ready].iter().map(|one| one.bytes)).max(1);
+        let is_full = fits < ready || fits == room.operations;
         let due = state.since.map(|since| since + PATIENCE);
         if is_full || state.running == 0 || due.is_some_and(|due| due <= Instant::now()) {
             return Next::Send(state.take(fits));
@@ -211,10 +248,70 @@ impl Bulk {
     }
 
     fn answer(&self, queued: Queued, submitted: Submitted) {
-        self.state().running += 1;
+        let mut state = self.state();
+        state.running += 1;
+        state.in_flight -= 1;
+        if let (BulkMethod::Post, Submitted::Answered { result: Ok(answer), .. }) =
+            (queued.operation.method, &submitted)
+            && let Some(account) = &answer.remote_id
+        {
+            state.created.insert(queued.object.clone(), account.clone());
+            state.to_come.remove(&queued.object);
+        }
+        drop(state);
         // Nobody waits any more when the task was broken off.
         let _ = queued.asker.send(submitted);
     }
+}
+
+/// How an operation names somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Reference {
+    /// By the account that an earlier request created.
+    Account(RemoteId),
+    /// By the operation of the same request that creates it: its place, and its `bulkId`.
+    Operation(usize, String),
+}
+
+impl Reference {
+    fn text(&self) -> String {
+        match self {
+            Self::Account(account) => account.as_str().to_owned(),
+            Self::Operation(_, name) => format!("{BY_BULK_ID}{name}"),
+        }
+    }
+}
+
+/// What each operation of a request can refer to.
+fn references(batch: &[Queued], created: &HashMap<ResourceId, RemoteId>, profile: &Profile) -> Vec<Option<Reference>> {
+    let by_object: HashMap<&ResourceId, (usize, &String)> = batch
+        .iter()
+        .enumerate()
+        .filter(|_| profile.bulk_references)
+        .filter_map(|(place, one)| Some((&one.object, (place, one.operation.bulk_id.as_ref()?))))
+        .collect();
+    let reference = |one: &Queued| {
+        let to = &one.referring.as_ref()?.to;
+        if let Some(account) = created.get(to) {
+            return Some(Reference::Account(account.clone())).filter(|one| one.text().len() <= REFERENCE_BYTES);
+        }
+        by_object.get(to).map(|(place, name)| Reference::Operation(*place, (*name).clone()))
+    };
+    batch.iter().map(reference).collect()
+}
+
+/// The operation as it travels.
+fn with_reference(queued: &Queued, reference: Option<&Reference>) -> BulkOperation {
+    let mut operation = queued.operation.clone();
+    if let (Some(referring), Some(reference)) = (&queued.referring, reference) {
+        operation.data = Some(Value::Object(referring.document(&reference.text())));
+    }
+    operation
+}
+
+fn bytes_at_most(operation: &BulkOperation, referring: &Referring) -> usize {
+    let longest = Value::Object(referring.document(&"x".repeat(REFERENCE_BYTES)));
+    bytes_of(&BulkOperation { data: Some(longest), ..operation.clone() })
 }
 
 impl State {
@@ -222,14 +319,40 @@ impl State {
         let rest = self.waiting.split_off(count);
         let taken = std::mem::replace(&mut self.waiting, rest);
         self.since = (!self.waiting.is_empty()).then(Instant::now);
+        self.in_flight += taken.len();
         taken
+    }
+
+    /// Puts those first that need not wait for whom they refer to, each after that one; says how many they are.
+    /// Those who wait for each other only are all ready.
+    fn ready_first(&mut self) -> usize {
+        let mut held = std::mem::take(&mut self.waiting);
+        let mut missing: HashSet<ResourceId> = self.to_come.clone();
+        let mut ready = Vec::with_capacity(held.len());
+        loop {
+            let is_held = |one: &Queued| one.referring.as_ref().is_some_and(|to| missing.contains(&to.to));
+            let (still, free): (Vec<Queued>, Vec<Queued>) = held.into_iter().partition(is_held);
+            held = still;
+            if free.is_empty() {
+                break;
+            }
+            for one in &free {
+                missing.remove(&one.object);
+            }
+            ready.extend(free);
+        }
+        let count = ready.len();
+        let is_knot = count == 0 && self.running == 0 && self.in_flight == 0;
+        ready.append(&mut held);
+        self.waiting = ready;
+        if is_knot { self.waiting.len() } else { count }
     }
 }
 
 /// The call as an operation of a bulk request.
-fn operation_of(call: &Call<'_>, name: u64, profile: &Profile) -> Option<BulkOperation> {
+pub(crate) fn operation_of(call: &Call<'_>, name: u64, profile: &Profile) -> Option<BulkOperation> {
     let (method, data) = match call.content {
-        Content::Create(document) => (BulkMethod::Post, Some(Value::Object(document.clone()))),
+        Content::Create(document, _) => (BulkMethod::Post, Some(Value::Object(document.clone()))),
         Content::Replace(document) => {
             let mut document = document.clone();
             if profile.put_with_id {
@@ -336,7 +459,9 @@ impl Session<'_> {
                 return None;
             }
         };
-        let operations: Vec<BulkOperation> = batch.iter().map(|one| one.operation.clone()).collect();
+        let references = references(&batch, &self.bulk.state().created, &self.provider.profile);
+        let operations: Vec<BulkOperation> =
+            batch.iter().zip(&references).map(|(one, reference)| with_reference(one, reference.as_ref())).collect();
         let began = Instant::now();
         let result = self.provider.client.bulk(operations, &self.context).await;
         self.note_reply(&result);
@@ -346,10 +471,12 @@ impl Session<'_> {
         match result {
             Ok(results) => {
                 self.health.bulk_took(batch.len(), took);
-                for (queued, result) in batch.into_iter().zip(results) {
+                let carried: Vec<Option<Carried>> =
+                    references.into_iter().map(|reference| reference.map(|one| carried(one, &results))).collect();
+                for ((queued, result), carried) in batch.into_iter().zip(results).zip(carried) {
                     let requests = queued.requests;
                     let result = result.map_err(failure_of);
-                    self.bulk.answer(queued, Submitted::Answered { result, took, requests });
+                    self.bulk.answer(queued, Submitted::Answered { result, took, requests, carried });
                 }
                 None
             }
@@ -393,7 +520,7 @@ impl Session<'_> {
                 let error = Arc::new(error);
                 for queued in batch {
                     let (requests, result) = (queued.requests, Err(Failure::shared(error.clone())));
-                    self.bulk.answer(queued, Submitted::Answered { result, took, requests });
+                    self.bulk.answer(queued, Submitted::Answered { result, took, requests, carried: None });
                 }
             }
         }
@@ -405,6 +532,16 @@ impl Session<'_> {
         match error.class() {
             Class::Throttled => self.note_throttled(scimfleet_core::retry::clamp_retry_after(error.retry_after())),
             class => self.note_failure(class, &error.to_string()),
+        }
+    }
+}
+
+fn carried(reference: Reference, results: &[Result<Answer, ScimError>]) -> Carried {
+    match reference {
+        Reference::Account(account) => Carried { by_bulk_id: false, account: Some(account) },
+        Reference::Operation(place, _) => {
+            let created = results.get(place).and_then(|result| result.as_ref().ok());
+            Carried { by_bulk_id: true, account: created.and_then(|answer| answer.remote_id.clone()) }
         }
     }
 }
@@ -446,16 +583,22 @@ mod tests {
     #[tokio::test]
     async fn nobody_is_waited_for_who_is_done() {
         let bulk = Bulk::new(Some(Room { operations: 10, bytes: 10_000 }));
-        assert!(bulk.begin(3));
+        assert!(bulk.begin(3, HashSet::new()));
         let document = serde_json::Map::new();
-        let call =
-            || Call { kind: ResourceKind::User, account: None, content: Content::Create(&document), version: None };
+        let call = || Call {
+            kind: ResourceKind::User,
+            account: None,
+            content: Content::Create(&document, None),
+            version: None,
+        };
         let (one, other) = (call(), call());
         let profile = Profile::default();
-        let offering = futures::future::join(bulk.submit(&one, &profile), bulk.submit(&other, &profile));
+        let ids = ["a", "b"].map(|id| ResourceId::parse(id).unwrap());
+        let offering =
+            futures::future::join(bulk.submit(&ids[0], &one, &profile), bulk.submit(&ids[1], &other, &profile));
         let gathering = async {
             assert!(matches!(bulk.next(10), Next::Wait(Some(_))), "the third may still join");
-            bulk.leave();
+            bulk.leave(&ids[0]);
             let Next::Send(batch) = bulk.next(10) else { panic!("not sent") };
             assert_eq!(batch.len(), 2);
             for queued in batch {
@@ -464,8 +607,8 @@ mod tests {
             assert!(matches!(bulk.next(10), Next::Wait(None)), "both are at work again");
         };
         futures::future::join(offering, gathering).await;
-        bulk.leave();
-        bulk.leave();
+        bulk.leave(&ids[0]);
+        bulk.leave(&ids[1]);
         assert!(matches!(bulk.next(10), Next::Done));
     }
 }

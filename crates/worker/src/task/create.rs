@@ -43,8 +43,14 @@ impl Session<'_> {
         let body = if with_members { self.with_members(attempt, document, None) } else { document.clone() };
         let body = attempt.with_password(body);
         let write = Write { operation: "create", attributes: body.keys().cloned().collect(), removal: 0 };
-        let call = Call { kind, account: None, content: Content::Create(&body), version: None };
-        match self.deliver(attempt, &write, call).await {
+        let referring = attempt.desired.as_ref().and_then(|desired| desired.referring.clone());
+        let call = |referring| Call { kind, account: None, content: Content::Create(&body, referring), version: None };
+        let mut delivered = self.deliver(attempt, &write, call(referring.as_ref())).await;
+        if attempt.carried.is_some() && delivered.as_ref().is_err_and(is_refusal) {
+            // Perhaps only because of whom it refers to.
+            delivered = self.deliver(attempt, &write, call(None)).await;
+        }
+        match delivered {
             Ok(answer) => {
                 attempt.create_delivered();
                 self.created(attempt, answer, document, sought, with_members).await
@@ -73,11 +79,12 @@ impl Session<'_> {
             },
         };
         attempt.name_created(&account);
+        let referred = self.note_reference(attempt, &account).await;
         attempt.account.remote_id = Some(account);
         attempt.account.ownership = Some(Ownership::Created);
         attempt.account.version = answer.version;
         attempt.arrived = true;
-        self.note_sent(attempt, document);
+        self.note_sent(attempt, referred.as_ref().unwrap_or(document));
         if with_members {
             attempt.settle_members_of_post();
         }
@@ -145,6 +152,11 @@ impl Session<'_> {
             )),
         }
     }
+}
+
+fn is_refusal(halt: &Halt) -> bool {
+    matches!(halt, Halt::Failed(failure)
+        if matches!(failure.class(), Class::Permanent | Class::Conflict | Class::Refused | Class::Gone))
 }
 
 /// Whether the account shows the externalId that this document has.

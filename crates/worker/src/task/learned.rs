@@ -15,6 +15,9 @@ use super::wire::Route;
 use super::{Session, TaskError, run_error};
 use crate::allowance::slow_down;
 
+/// The switch of the same name.
+pub(crate) const BULK_REFERENCES: &str = "bulk_references";
+
 impl Session<'_> {
     pub(crate) fn note_throttled(&self, wait: Duration) {
         if let Ok(mut throttled) = self.throttled.lock() {
@@ -78,6 +81,13 @@ impl Session<'_> {
         let value = serde_json::Value::Bool(true);
         if let Err(error) = self.worker.store.remember(self.provider.row.id, "delete_leaves_groups", &value).await {
             tracing::debug!(error = %error, "what the provider does by itself could not be remembered");
+        }
+    }
+
+    /// Whether the provider puts accounts in place of the names of operations in a bulk request.
+    pub(crate) async fn remember_bulk_references(&self, resolves: bool) {
+        if let Err(error) = self.worker.store.remember(self.provider.row.id, BULK_REFERENCES, &resolves.into()).await {
+            tracing::debug!(error = %error, "whether references are resolved could not be remembered");
         }
     }
 

@@ -15,20 +15,21 @@ pub(crate) mod pace;
 mod password;
 pub(crate) mod proof;
 pub(crate) mod rate;
+mod reference;
 mod send;
 mod settle;
 mod turn;
 mod update;
 pub(crate) mod wire;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use scimfleet_core::outcome::Outcome;
-use scimfleet_core::plan::{Leaving, Plan, leaver_action, plan_away, plan_wanted};
+use scimfleet_core::plan::{Leaving, Operation, Plan, leaver_action, plan_away, plan_wanted};
 use scimfleet_core::ports::Rate;
 use scimfleet_core::provider::{Drift, parse_rate};
 use scimfleet_core::retry::Class;
@@ -96,6 +97,7 @@ pub(crate) struct Session<'a> {
     pub(crate) health: Arc<Health>,
     pub(crate) bulk: Bulk,
     refused: OnceCell<bool>,
+    resolves: OnceCell<bool>,
     /// Everybody at the provider, where look-ups need a listing.
     pub(crate) everybody: tokio::sync::Mutex<Option<Everybody>>,
     throttled: Mutex<Option<Duration>>,
@@ -179,6 +181,7 @@ async fn work(worker: &Worker, task: &Task, traceparent: Option<String>) -> Resu
         context: RequestContext { traceparent },
         tenure: Tenure::new(Instant::now()),
         refused: OnceCell::new(),
+        resolves: OnceCell::new(),
         everybody: tokio::sync::Mutex::new(None),
         throttled: Mutex::new(None),
         tripped: Mutex::new(None),
@@ -385,7 +388,7 @@ impl Session<'_> {
         let writing: Vec<&mut Attempt> =
             attempts.iter_mut().filter(|attempt| attempt.writes() && ours.contains(attempt.id())).collect();
         // Objects that travel together are all at work at once; how many requests that makes is the wire's.
-        let together = self.bulk.begin(writing.len());
+        let together = self.bulk.begin(writing.len(), self.to_create(&writing));
         let alone = if self.provider.profile.one_writer { 1 } else { self.worker.limits.requests_in_flight.max(1) };
         let in_flight = if together { writing.len() } else { alone };
         let mut work = Vec::with_capacity(writing.len());
@@ -400,10 +403,20 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Whom others of this task may refer to, once they are created.
+    fn to_create(&self, attempts: &[&mut Attempt]) -> HashSet<ResourceId> {
+        let is_create = |attempt: &&&mut Attempt| {
+            let plan = attempt.plan.as_ref();
+            plan.is_some_and(|plan| matches!(plan.operation, Operation::Create { .. }))
+        };
+        let may_refer = self.provider.profile.bulk_references;
+        attempts.iter().filter(|_| may_refer).filter(is_create).map(|attempt| attempt.id().clone()).collect()
+    }
+
     fn work_on<'a>(&'a self, attempt: &'a mut Attempt, listed: Option<&'a Listed>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             self.perform(attempt, listed).await;
-            self.bulk.leave();
+            self.bulk.leave(attempt.id());
         })
     }
 

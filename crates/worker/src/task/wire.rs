@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use scimfleet_core::outcome::Outcome;
 use scimfleet_core::ports::Rate;
+use scimfleet_core::profile::Profile;
 use scimfleet_core::retry::Class;
 use scimfleet_core::scim::Document;
 use scimfleet_core::scim::message::PatchOperation;
@@ -16,11 +17,12 @@ use scimfleet_scim_client::{Answer, Found, ScimError};
 use tokio::sync::{MutexGuard, OwnedSemaphorePermit};
 
 use super::attempt::Attempt;
-use super::bulk::Submitted;
+use super::bulk::{Submitted, bytes_of, operation_of};
 use super::pace::PACE_WAIT_MAX;
 use super::password::PASSWORD;
 use super::{Session, may_work};
 use crate::allowance::{allowance, steady};
+use crate::desire::Referring;
 
 /// A request that was not granted, or lacks an answer that can be used.
 #[derive(Debug)]
@@ -60,8 +62,8 @@ pub(crate) enum Halt {
 /// What a request that writes carries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Content<'a> {
-    /// POST of a whole resource.
-    Create(&'a Document),
+    /// POST of a whole resource; in a bulk request perhaps with a reference to somebody else in it.
+    Create(&'a Document, Option<&'a Referring>),
     /// PUT of a whole resource.
     Replace(&'a Document),
     /// PATCH.
@@ -82,17 +84,30 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// What a create may refer to.
+    pub(crate) const fn referring(&self) -> Option<&Referring> {
+        match self.content {
+            Content::Create(_, referring) => referring,
+            _ => None,
+        }
+    }
+
     fn carries_password(&self) -> bool {
         match self.content {
-            Content::Create(document) | Content::Replace(document) => document.contains_key(PASSWORD),
+            Content::Create(document, _) | Content::Replace(document) => document.contains_key(PASSWORD),
             Content::Patch(operations) => operations.iter().any(|one| one.path.as_deref() == Some(PASSWORD)),
             Content::Delete => false,
         }
     }
 
+    /// The length of its body.
+    fn bytes(&self, profile: &Profile) -> usize {
+        operation_of(self, 0, profile).and_then(|operation| operation.data).map_or(0, |body| bytes_of(&body))
+    }
+
     const fn method(&self) -> &'static str {
         match self.content {
-            Content::Create(_) => "POST",
+            Content::Create(..) => "POST",
             Content::Replace(_) => "PUT",
             Content::Patch(_) => "PATCH",
             Content::Delete => "DELETE",
@@ -101,7 +116,7 @@ impl Call<'_> {
 
     const fn route(&self) -> Route {
         match self.content {
-            Content::Create(_) => Route::Create,
+            Content::Create(..) => Route::Create,
             Content::Replace(_) | Content::Patch(_) => Route::Update,
             Content::Delete => Route::Delete,
         }
@@ -109,7 +124,7 @@ impl Call<'_> {
 }
 
 /// A write as it is logged.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Write {
     /// The operation's word.
     pub(crate) operation: &'static str,
@@ -117,6 +132,17 @@ pub(crate) struct Write {
     pub(crate) attributes: Vec<String>,
     /// What the guard counts of it (R28).
     pub(crate) removal: i64,
+}
+
+impl Write {
+    /// The same, with one attribute more.
+    fn and(&self, attribute: Option<&str>) -> Self {
+        let mut write = self.clone();
+        write
+            .attributes
+            .extend(attribute.filter(|name| !self.attributes.iter().any(|one| one == name)).map(str::to_owned));
+        write
+    }
 }
 
 /// How a write travelled, for the counters.
@@ -182,15 +208,18 @@ impl Session<'_> {
     }
 
     async fn travel(&self, attempt: &mut Attempt, write: &Write, call: Call<'_>) -> Result<Answer, Halt> {
+        attempt.carried = None;
         if call.carries_password() {
             // What a bulk request is answered may quote it, and nobody could tell where.
             return self.send_alone(attempt, write, call).await;
         }
-        let submitted = self.bulk.submit(&call, &self.provider.profile).await;
+        let submitted = self.bulk.submit(attempt.id(), &call, &self.provider.profile).await;
         attempt.requests.request_if_any("POST", submitted.requests());
         match submitted {
-            Submitted::Answered { result, took, .. } => {
+            Submitted::Answered { result, took, carried, .. } => {
                 let task = self.task;
+                let write = &write.and(carried.as_ref().and(call.referring()).map(|_| Referring::ATTRIBUTE));
+                attempt.carried = carried;
                 attempt.log_write(write, Via::Bulk, task, result.as_ref().map_err(|failure| &**failure), took);
                 result.map_err(Halt::Failed)
             }
@@ -200,7 +229,8 @@ impl Session<'_> {
     }
 
     async fn send_alone(&self, attempt: &mut Attempt, write: &Write, call: Call<'_>) -> Result<Answer, Halt> {
-        let _turn = self.turn(call.kind, call.route()).await.map_err(Halt::NotNow)?;
+        let bytes = if self.provider.profile.counts_bytes() { call.bytes(&self.provider.profile) } else { 0 };
+        let _turn = self.turn_for(call.kind, call.route(), bytes).await.map_err(Halt::NotNow)?;
         let (client, context, kind, version) =
             (&self.provider.client, &self.context, call.kind, call.version.as_deref());
         let began = Instant::now();
@@ -212,7 +242,7 @@ impl Session<'_> {
                 client.patch(kind, account, operations, version, context).await
             }
             (Content::Delete, Some(account)) => client.delete(kind, account, version, context).await,
-            (Content::Create(document), _) => client.create(kind, document, context).await,
+            (Content::Create(document, _), _) => client.create(kind, document, context).await,
             (_, None) => return Err(Halt::NotNow(Outcome::NotBegun)),
         };
         self.note_reply(&result);
@@ -248,10 +278,15 @@ impl Session<'_> {
     /// Waits for a place among the provider's requests, for the first answer after a quiet time, and for the
     /// allowance. A longer wait, a lost tenure or a provider that was set aside ends it.
     pub(crate) async fn turn(&self, kind: ResourceKind, route: Route) -> Result<Turn<'_>, Outcome> {
+        self.turn_for(kind, route, 0).await
+    }
+
+    /// The same for a request with a body of so many bytes.
+    async fn turn_for(&self, kind: ResourceKind, route: Route, bytes: usize) -> Result<Turn<'_>, Outcome> {
         let lane = self.task.lane;
         let place = self.provider.in_flight.take(lane).await.ok_or(Outcome::NotBegun)?;
         let ahead = self.health.proof.ahead().await;
-        for (class, rate) in self.provider.profile.rates_of(kind, route.action()) {
+        for (class, rate) in self.provider.profile.rates_of(kind, route.action(), bytes) {
             self.allowed(class, Some(steady(rate))).await?;
         }
         while let Some(wait) = self.ramp().await {

@@ -2,6 +2,7 @@
 
 use scimfleet_core::ResourceKind;
 use scimfleet_core::provider::Switch;
+use scimfleet_core::scim::resource::ENTERPRISE_URN;
 use scimfleet_core::state::{LinkState, Ownership, ParkReason};
 use scimfleet_core::task::Lane;
 use scimfleet_testkit::provider::{Behaviour, Fault, Matcher};
@@ -221,4 +222,124 @@ async fn a_group_s_chunks_never_share_a_request() {
     assert_eq!(sizes, [2, 2, 2, 2], "two creates, then three PATCHes for each, one after the other");
     assert_eq!(stage.target.named(ResourceKind::Group, "Two")[0]["members"].as_array().unwrap().len(), 30);
     stage.assert_well_formed();
+}
+
+fn reports(count: usize) -> Vec<Value> {
+    let report = |index: usize| {
+        let mut user = user(index);
+        if index > 0 {
+            user[ENTERPRISE_URN] = json!({ "manager": { "value": format!("u{:04}", (index - 1) / 8) } });
+        }
+        user
+    };
+    (0..count).map(report).collect()
+}
+
+async fn with_references(behaviour: Behaviour) -> Stage {
+    Stage::with(behaviour, |settings| {
+        settings.profile_override.insert("bulk_references".to_owned(), true.into());
+    })
+    .await
+}
+
+/// Everybody whose manager is not the account of whom the directory names.
+fn misled(stage: &Stage, count: usize) -> Vec<String> {
+    let account = |index: usize| stage.target.named(USER, &format!("u{index:04}"))[0].clone();
+    let wrong = |index: &usize| account(*index)[ENTERPRISE_URN]["manager"]["value"] != account((*index - 1) / 8)["id"];
+    (1..count).filter(wrong).map(|index| account(index).to_string()).collect()
+}
+
+#[tokio::test]
+async fn managers_of_one_task_need_no_second_write() {
+    let stage = with_references(Behaviour::default()).await;
+    stage.import(&reports(80)).await;
+    stage.changes(USER, Lane::Changes).await;
+    let journal = stage.target.journal();
+    assert_eq!(misled(&stage, 80), Vec::<String>::new());
+    assert_eq!((journal.counts.bulk_operations, stage.links(LinkState::InSync).await), (80, 80));
+    let proofs = journal.entries.iter().filter(|one| one.method == "GET" && one.path.starts_with("/Users/")).count();
+    assert_eq!(proofs, 1, "what the provider makes of a reference is seen once");
+    let row = stage.store.providers().await.unwrap().remove(0);
+    assert_eq!(row.remembered["bulk_references"], true);
+    let mark = stage.target.mark();
+    stage.full_sync().await;
+    assert_eq!(stage.target.counts_since(&mark).writes(), 0);
+    stage.assert_well_formed();
+}
+
+#[tokio::test]
+async fn an_account_of_an_earlier_request_is_referred_to_without_a_switch() {
+    let stage = Stage::new(Behaviour { bulk_operations_max: 20, ..Behaviour::default() }).await;
+    stage.import(&reports(100)).await;
+    stage.changes(USER, Lane::Changes).await;
+    let counts = stage.target.journal().counts;
+    let late = stage.links(LinkState::Waiting).await + stage.links(LinkState::Pending).await;
+    assert_eq!(counts.bulk_operations, 100);
+    assert!(late < 99, "nobody went after the manager");
+    stage.changes(USER, Lane::Changes).await;
+    assert_eq!(misled(&stage, 100), Vec::<String>::new());
+    assert_eq!(stage.target.journal().counts.bulk_operations, 100 + late);
+    stage.assert_well_formed();
+}
+
+#[tokio::test]
+async fn whoever_keeps_a_reference_as_text_is_sent_none_again() {
+    let stage =
+        Stage::with(Behaviour { bulk_ids_resolved: false, journal_bodies: true, ..Behaviour::default() }, |settings| {
+            "rfc-strict".clone_into(&mut settings.profile);
+        })
+        .await;
+    stage.import(&reports(9)).await;
+    stage.changes(USER, Lane::Changes).await;
+    let row = stage.store.providers().await.unwrap().remove(0);
+    assert_eq!(row.remembered["bulk_references"], false);
+    stage.changes(USER, Lane::Changes).await;
+    assert_eq!(misled(&stage, 9), Vec::<String>::new());
+    let mark = stage.target.mark();
+    stage.import(&reports(40)[9..]).await;
+    stage.changes(USER, Lane::Changes).await;
+    stage.changes(USER, Lane::Changes).await;
+    let journal = stage.target.since(&mark);
+    let bodies = journal.entries.iter().filter_map(|one| one.body.as_deref());
+    assert_eq!(bodies.filter(|body| String::from_utf8_lossy(body).contains("bulkId:")).count(), 0);
+    assert_eq!(misled(&stage, 40), Vec::<String>::new());
+    assert_eq!(stage.links(LinkState::InSync).await, 40);
+}
+
+#[tokio::test]
+async fn a_manager_who_is_refused_takes_nobody_along() {
+    let stage = with_references(Behaviour { characters_refused: "%".to_owned(), ..Behaviour::default() }).await;
+    let mut people = reports(20);
+    people[1]["name"]["familyName"] = json!("100 %");
+    stage.import(&people).await;
+    stage.changes(USER, Lane::Changes).await;
+    assert_eq!(stage.target.users_count(), 19, "everybody but the one who is refused");
+    assert_eq!(stage.link("u0001").await.state, LinkState::Parked);
+    // u0009 to u0016 report to u0001, and are there without.
+    assert_eq!(stage.target.named(USER, "u0009")[0][ENTERPRISE_URN], Value::Null);
+    assert_eq!((stage.link("u0009").await.state, stage.links(LinkState::InSync).await), (LinkState::Waiting, 11));
+    people[1]["name"]["familyName"] = json!("Hundred");
+    stage.import(&people[1..2]).await;
+    stage.changes(USER, Lane::Changes).await;
+    stage.changes(USER, Lane::Changes).await;
+    assert_eq!(misled(&stage, 20), Vec::<String>::new());
+    assert_eq!(stage.links(LinkState::InSync).await, 20);
+}
+
+#[tokio::test]
+async fn two_who_report_to_each_other_are_created_all_the_same() {
+    let stage = with_references(Behaviour::default()).await;
+    let mut people: Vec<Value> = (0..3).map(user).collect();
+    for (index, manager) in [(0, "u0001"), (1, "u0000"), (2, "u0002")] {
+        people[index][ENTERPRISE_URN] = json!({ "manager": { "value": manager } });
+    }
+    stage.import(&people).await;
+    stage.changes(USER, Lane::Changes).await;
+    stage.changes(USER, Lane::Changes).await;
+    stage.changes(USER, Lane::Changes).await;
+    for (index, manager) in [(0, 1), (1, 0), (2, 2)] {
+        let account = |index: usize| stage.target.named(USER, &format!("u{index:04}"))[0].clone();
+        assert_eq!(account(index)[ENTERPRISE_URN]["manager"]["value"], account(manager)["id"], "{index}");
+    }
+    assert_eq!(stage.links(LinkState::InSync).await, 3);
 }

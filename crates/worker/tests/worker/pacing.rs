@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use scimfleet_coordination::{Coordination, CoordinationError, Heartbeat, LearnedRate, MemoryCoordination, Rate};
+use scimfleet_core::provider::Switch;
 use scimfleet_core::task::{Cause, Lane, Task};
 use scimfleet_core::{ProviderName, RemoteId, ResourceId, ResourceKind, TaskId};
 use scimfleet_store::Share;
-use scimfleet_testkit::provider::{Behaviour, RateLimit, RetryAfter};
+use scimfleet_testkit::provider::{Behaviour, Entry, RateLimit, RetryAfter};
 use scimfleet_worker::reconcile::reconcile;
 use scimfleet_worker::{Claim, TaskOutcome, Worker, process, take_over};
 use serde_json::json;
@@ -207,4 +208,33 @@ async fn a_new_worker_begins_with_the_pace_that_another_learned() {
     let pace = second.granted("all").first().copied().flatten().expect("it knows from the first request on");
     let per_second = f64::from(pace.requests) / pace.per.as_secs_f64();
     assert!(per_second >= learned.per_second, "{per_second} and grows from {}", learned.per_second);
+}
+
+fn bytes_of_patch(entry: &Entry) -> Option<usize> {
+    entry.body.as_ref().filter(|_| entry.method == "PATCH").map(|body| body.len())
+}
+
+#[tokio::test]
+async fn large_requests_have_a_pace_of_their_own() {
+    let mut stage = Stage::with(Behaviour { journal_bodies: true, ..Behaviour::default() }, |settings| {
+        settings.bulk = Switch::Off;
+        let own = json!({ "update": "patch", "rates": { "group-update>500": "1/h", "group-update": "600/m+100" } });
+        settings.profile_override = own.as_object().unwrap().clone();
+    })
+    .await;
+    let view = View::alone();
+    stage.worker.coordination = view.clone();
+    stage.users(40).await;
+    let everyone: Vec<String> = (0..40).map(|index| format!("u{index:04}")).collect();
+    let members: Vec<&str> = everyone.iter().map(String::as_str).collect();
+    stage.import(&[group("One", &[]), group("Two", &[]), group("Three", &[])]).await;
+    stage.changes(ResourceKind::User, Lane::Changes).await;
+    stage.changes(ResourceKind::Group, Lane::Changes).await;
+    let mark = stage.target.mark();
+    stage.import(&[group("One", &members), group("Two", &members), group("Three", &members[..2])]).await;
+    stage.relay().await;
+    stage.changes(ResourceKind::Group, Lane::Changes).await;
+    let sizes: Vec<usize> = stage.target.since(&mark).entries.iter().filter_map(bytes_of_patch).collect();
+    assert_eq!((sizes.len(), sizes.iter().filter(|bytes| **bytes > 500).count()), (2, 1), "{sizes:?}");
+    assert_eq!((view.granted("group-update>500").len(), view.granted("group-update").len()), (1, 3));
 }
