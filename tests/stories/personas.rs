@@ -64,6 +64,7 @@ struct Target {
     running: Running,
     profile: Profile,
     groups: bool,
+    deactivating_deletes: bool,
     mark: scimfleet_testkit::provider::Mark,
 }
 
@@ -102,7 +103,8 @@ impl Target {
             }
             let found = if is_group { groups.get(id) } else { users.get(id) };
             let Some(have) = found else {
-                if !gone.contains(&id) {
+                let is_turned_off = self.deactivating_deletes && want["active"] == false;
+                if !gone.contains(&id) && !is_turned_off {
                     let _ = writeln!(text, "{id} is missing");
                 }
                 continue;
@@ -217,10 +219,10 @@ fn every_application_is_spoken_to_as_it_needs() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let start = |name: String, persona_name: &str, profile: Profile| {
         let behaviour = persona(persona_name).unwrap();
-        let groups = behaviour.groups;
+        let (groups, deactivating_deletes) = (behaviour.groups, behaviour.deactivating_deletes);
         let running = runtime.block_on(ServiceProvider::start(behaviour)).unwrap();
         let mark = running.mark();
-        Target { name, running, profile, groups, mark }
+        Target { name, running, profile, groups, deactivating_deletes, mark }
     };
     let mut targets = Vec::new();
     let mut fleet_file = String::new();

@@ -83,7 +83,7 @@ impl Insight for Wired {
         let notes = known.row.announced.as_ref().and_then(|announced| announced.get("notes"));
         let notes = notes.and_then(Value::as_array).into_iter().flatten();
         let notes = notes.filter_map(Value::as_str).map(str::to_owned).collect();
-        let found = examine(&known, false).await;
+        let found = examine(&known, &*self.scheduler.coordination, false).await;
         let findings = found.findings.into_iter();
         let findings = findings.map(|one| [one.check.to_owned(), one.result.to_owned(), one.words]).collect();
         Ok(Probe { notes, findings, recommended: found.recommended })
@@ -95,10 +95,12 @@ impl Insight for Wired {
         planned_max: usize,
         looked_at: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<DryRun, InsightError> {
-        let Scheduler { store, evaluator, .. } = &self.scheduler;
+        let Scheduler { store, evaluator, coordination, .. } = &self.scheduler;
         let known = self.providers.look_at(provider.clone()).await.map_err(failed)?;
         let inside = scimfleet_scheduler::wanted(store, evaluator, provider).await.map_err(failed)?;
-        preview::dry_run(store, evaluator, &known, &inside, planned_max, looked_at).await.map_err(failed)
+        preview::dry_run(store, evaluator, &known, &**coordination, &inside, planned_max, looked_at)
+            .await
+            .map_err(failed)
     }
 
     async fn offboard(&self, user: &ResourceRow) -> Result<(), InsightError> {

@@ -3,6 +3,7 @@
 //! runs when: that is the scheduler's.
 
 mod allowance;
+mod caller;
 mod consume;
 mod desire;
 mod drift;

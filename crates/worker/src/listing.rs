@@ -8,7 +8,7 @@ use scimfleet_core::retry::{Class, clamp_retry_after};
 use scimfleet_core::scim::Document;
 use scimfleet_core::task::Lane;
 use scimfleet_core::{RemoteId, ResourceKind};
-use scimfleet_scim_client::{Answer, Lister, Listing, Projection, RequestContext, ScimError};
+use scimfleet_scim_client::{Answer, Lister, Listing, Page, Projection, RequestContext, ScimError};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::allowance::{allowance, slow_down, steady};
@@ -41,28 +41,38 @@ impl<'a> Reader<'a> {
         mut each: impl FnMut(Document),
     ) -> Result<Option<Listing>, ScimError> {
         let mut lister = Lister::new(self.provider.client.clone(), kind);
+        while let Some(page) = self.next_page(&mut lister, kind, projection).await? {
+            page.resources.into_iter().for_each(&mut each);
+        }
+        Ok(lister.listing().cloned())
+    }
+
+    /// The next page of a listing; `None` at its end.
+    pub(crate) async fn next_page(
+        &self,
+        lister: &mut Lister,
+        kind: ResourceKind,
+        projection: Projection<'_>,
+    ) -> Result<Option<Page>, ScimError> {
         let mut throttled = 0;
         while lister.position().is_some() {
-            let turn = self.turn(kind).await;
+            let turn = self.turn(kind, Route::Read).await;
             let asked = lister.next_page(projection, &self.context).await;
             drop(turn);
             match asked {
-                Ok(page) => {
-                    throttled = 0;
-                    page.into_iter().flat_map(|page| page.resources).for_each(&mut each);
-                }
+                Ok(page) => return Ok(page),
                 // The position stays where it was: the same page is asked for again.
                 Err(error) => self.wait_out(error, &mut throttled).await?,
             }
         }
-        Ok(lister.listing().cloned())
+        Ok(None)
     }
 
     /// One account by its id.
     pub(crate) async fn get(&self, kind: ResourceKind, account: &RemoteId) -> Result<Answer, ScimError> {
         let mut throttled = 0;
         loop {
-            let turn = self.turn(kind).await;
+            let turn = self.turn(kind, Route::Read).await;
             let asked = self.provider.client.get(kind, account, &self.context).await;
             drop(turn);
             match asked {
@@ -73,10 +83,10 @@ impl<'a> Reader<'a> {
     }
 
     /// A place among the provider's requests that is not kept for leavers, and one request's worth of each rate
-    /// that a read counts to.
-    async fn turn(&self, kind: ResourceKind) -> Option<OwnedSemaphorePermit> {
+    /// that the request counts to.
+    pub(crate) async fn turn(&self, kind: ResourceKind, route: Route) -> Option<OwnedSemaphorePermit> {
         let place = self.provider.in_flight.take(Lane::Sync).await;
-        for (class, rate) in self.provider.profile.rates_of(kind, Route::Read.action(), 0) {
+        for (class, rate) in self.provider.profile.rates_of(kind, route.action(), 0) {
             self.allowed(class, Some(steady(rate))).await;
         }
         self.allowed("all", None).await;

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use scimfleet_core::adoption::{Account, Judgement, Wish, judge};
 use scimfleet_core::plan::{Change, Leaving, Operation, Plan, Standing, leaver_action, plan_away, plan_wanted};
+use scimfleet_core::ports::Coordination;
 pub use scimfleet_core::preview::{Contribution, DryRun, Planned, Preview};
 use scimfleet_core::profile::NestedGroups;
 use scimfleet_core::provider::OnInvalid;
@@ -13,11 +14,12 @@ use scimfleet_core::scim::resource::fold;
 use scimfleet_core::state::Ownership;
 use scimfleet_core::{RemoteId, ResourceId, ResourceKind};
 use scimfleet_expression::{Evaluator, MappingResult};
-use scimfleet_scim_client::{Lister, Listing, Projection, RequestContext};
+use scimfleet_scim_client::{Lister, Listing, Projection};
 use scimfleet_store::{LinkRow, MemberRow, ResourceRow, Store};
 use serde_json::{Value, json};
 
 use crate::desire::{Desire, DesireError, Desired, desires, evaluate};
+use crate::listing::Reader;
 use crate::provider::{Provider, ProviderError};
 use crate::task::lookup::account_of;
 
@@ -149,19 +151,22 @@ impl Stands {
     }
 }
 
-/// Plans a whole sync. `wanted`: the objects in scope, judged by the caller. `looked_at` hears of every page how
+/// Plans a whole sync. What is read of the provider waits for its turn, which `coordination` gives. `wanted`: the
+/// objects in scope, judged by the caller. `looked_at` hears of every page how
 /// many objects it had.
 pub async fn dry_run(
     store: &Store,
     evaluator: &Evaluator,
     provider: &Provider,
+    coordination: &dyn Coordination,
     wanted: &HashSet<ResourceId>,
     planned_max: usize,
     looked_at: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<DryRun, PreviewError> {
     let mut dry = DryRun { planned_max, ..DryRun::default() };
+    let reader = Reader::new(provider, coordination);
     for kind in [ResourceKind::User, ResourceKind::Group] {
-        let strangers = Strangers::list(store, provider, kind, &mut dry.reads).await?;
+        let strangers = Strangers::list(store, &reader, kind, &mut dry.reads).await?;
         let mut after: Option<ResourceId> = None;
         loop {
             let rows = store.resources_after(kind, after.as_ref(), PAGE).await?;
@@ -358,17 +363,17 @@ struct Strangers {
 impl Strangers {
     async fn list(
         store: &Store,
-        provider: &Provider,
+        reader: &Reader<'_>,
         kind: ResourceKind,
         reads: &mut u64,
     ) -> Result<Self, PreviewError> {
+        let provider = reader.provider;
         let mut strangers = Self { accounts: HashMap::new(), documents: HashMap::new() };
         if kind == ResourceKind::Group && !provider.profile.groups {
             return Ok(strangers);
         }
         let mut lister = Lister::new(provider.client.clone(), kind);
-        let context = RequestContext::default();
-        while let Some(page) = lister.next_page(Projection::Except("members"), &context).await? {
+        while let Some(page) = reader.next_page(&mut lister, kind, Projection::Except("members")).await? {
             *reads += 1;
             for document in page.resources {
                 let Some(account) = account_of(kind, &document) else { continue };

@@ -21,7 +21,7 @@ use crate::error::CliError;
 use crate::insight::scope_words;
 use crate::output::table;
 use crate::report::{Report, RunReport, Tasks, object_counters, request_counters};
-use crate::wire::{Parts, egress};
+use crate::wire::{Parts, coordination, egress};
 
 /// How long `sync --object` waits for somebody else's workers.
 const OBJECT_WAIT_MAX: Duration = Duration::from_secs(120);
@@ -110,7 +110,7 @@ pub(crate) async fn dry_run(
     providers: &[ProviderRow],
     reference: Option<&str>,
 ) -> Result<Exit, CliError> {
-    let evaluator = context.evaluator()?;
+    let (evaluator, coordination) = (context.evaluator()?, coordination(context).await?);
     let only = match reference {
         Some(reference) => Some(object(&store, reference).await?.id),
         None => None,
@@ -121,7 +121,7 @@ pub(crate) async fn dry_run(
         let known = Providers::new(store.clone(), egress(context)).look_at(row.clone()).await;
         let known = known.map_err(CliError::failed)?;
         let inside: HashSet<_> = wanted(&store, &evaluator, row).await.map_err(CliError::failed)?;
-        let dry = preview::dry_run(&store, &evaluator, &known, &inside, usize::MAX, &|_| ()).await;
+        let dry = preview::dry_run(&store, &evaluator, &known, &*coordination, &inside, usize::MAX, &|_| ()).await;
         let mut dry = dry.map_err(CliError::failed)?;
         if let Some(only) = &only {
             dry.plan.retain(|planned| planned.object == *only);

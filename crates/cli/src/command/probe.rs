@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::context::{Context, provider};
 use crate::error::CliError;
 use crate::output::table;
-use crate::wire::egress;
+use crate::wire::{coordination, egress};
 
 pub(crate) async fn run(context: &Context, store: &Store, name: &ProviderName, write: bool) -> Result<Exit, CliError> {
     let row = provider(store, name).await?;
@@ -24,7 +24,7 @@ pub(crate) async fn run(context: &Context, store: &Store, name: &ProviderName, w
     }
     let resolved = resolve_profile(&known.row).map_err(CliError::usage)?;
     let notes = known.row.announced.as_ref().and_then(|announced| announced.get("notes")).cloned().unwrap_or_default();
-    let found = examine(&known, write).await;
+    let found = examine(&known, &*coordination(context).await?, write).await;
     let wrong = found.findings.iter().any(|finding| finding.result == "wrong");
     let curated = curated_profile(&known.row).map_err(CliError::usage)?.map(|known| known.name);
     let document = json!({ "provider": name, "curated": curated, "announced": { "profile": resolved.profile, "origins": resolved.origins,

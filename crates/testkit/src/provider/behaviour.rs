@@ -357,6 +357,8 @@ pub struct Behaviour {
     pub bulk_ids_resolved: bool,
     /// What DELETE of a user does.
     pub delete_users: DeleteUsers,
+    /// Whether a user who is deactivated is deleted instead, as one who has not accepted an invitation.
+    pub deactivating_deletes: bool,
 }
 
 impl Default for Behaviour {
@@ -429,6 +431,7 @@ impl Default for Behaviour {
             bulk_payload_bytes_max: 1_048_576,
             bulk_ids_resolved: true,
             delete_users: DeleteUsers::Delete,
+            deactivating_deletes: false,
         }
     }
 }

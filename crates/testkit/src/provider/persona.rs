@@ -46,7 +46,7 @@ fn habits(name: &str) -> Option<Value> {
         "databricks" => json!({"config": {"filter": {"supported": false}}, "paging": "index"}),
         "snowflake" => json!({"listing_is_made_up": true, "filter_attributes": ["userName", "displayName"],
             "foreign_filter_is_empty": true, "nested_groups": false}),
-        "dropbox" => json!({"nested_groups": false}),
+        "dropbox" => json!({"nested_groups": false, "deactivating_deletes": true}),
         "webex" => json!({"member_type_required": "user", "filter_attributes": ["userName"]}),
         "google" => json!({"put": false, "put_refused_status": 404, "bulk": false, "etag": false, "config": no_bulk}),
         "entra" => json!({"put": false, "paging": "cursor", "filter_eq_and_only": true, "delete_refuses_json": true,

@@ -75,7 +75,15 @@ pub(crate) fn operate(scene: Scene<'_>, storage: &mut Storage, call: &mut Call) 
         _ => return Err(Refusal::new(405, None, "method not allowed here")),
     };
     answer.object.get_or_insert_with(|| id.to_owned());
+    if behaviour.deactivating_deletes && call.kind == ResourceKind::User && is_turned_off(storage, id) {
+        storage.remove(call.kind, id);
+    }
     Ok(answer)
+}
+
+fn is_turned_off(storage: &Storage, id: &str) -> bool {
+    let stored = storage.table(ResourceKind::User).get(id);
+    stored.is_some_and(|stored| stored.document.get("active") == Some(&Value::Bool(false)))
 }
 
 fn check_version(scene: Scene<'_>, stored: &Stored, call: &Call) -> Result<(), Refusal> {

@@ -1,5 +1,6 @@
 //! How fast a provider is called: every request takes its turn, and what one worker learned all know.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use scimfleet_core::task::{Cause, Lane, Task};
 use scimfleet_core::{ProviderName, RemoteId, ResourceId, ResourceKind, TaskId};
 use scimfleet_store::Share;
 use scimfleet_testkit::provider::{Behaviour, Entry, RateLimit, RetryAfter};
+use scimfleet_worker::examine::examine;
+use scimfleet_worker::preview::dry_run;
 use scimfleet_worker::reconcile::reconcile;
 use scimfleet_worker::{Claim, TaskOutcome, Worker, process, take_over};
 use serde_json::json;
@@ -210,8 +213,27 @@ async fn a_new_worker_begins_with_the_pace_that_another_learned() {
     assert!(per_second >= learned.per_second, "{per_second} and grows from {}", learned.per_second);
 }
 
+#[tokio::test]
+async fn rehearsals_and_examinations_take_their_turn() {
+    let stage = Stage::with(in_pages_of_ten(), |settings| settings.rate = Some("1000/s".to_owned())).await;
+    let _ = claimed(&stage).await;
+    let provider = stage.worker.providers.get(&name()).await.unwrap().unwrap();
+    let (view, mark) = (View::alone(), stage.target.mark());
+    let evaluator = &stage.worker.evaluator;
+    let dry = dry_run(&stage.store, evaluator, &provider, &*view, &HashSet::new(), 10, &|_| ()).await.unwrap();
+    let read = stage.target.since(&mark).counts;
+    assert_eq!((dry.reads, read.writes(), view.granted("all").len() as u64), (read.of("GET"), 0, read.of("GET")));
+    assert!(read.of("GET") > 3, "users have three pages");
+
+    let (view, mark) = (View::alone(), stage.target.mark());
+    let _ = examine(&provider, &*view, true).await;
+    let counts = stage.target.since(&mark).counts;
+    assert_eq!(view.granted("all").len() as u64, counts.total());
+    assert!(counts.of("POST") == 2 && counts.of("DELETE") == 2 && counts.of("PATCH") >= 2, "{counts:?}");
+}
+
 fn bytes_of_patch(entry: &Entry) -> Option<usize> {
-    entry.body.as_ref().filter(|_| entry.method == "PATCH").map(|body| body.len())
+    entry.body.as_deref().filter(|_| entry.method == "PATCH").map(<[u8]>::len)
 }
 
 #[tokio::test]
