@@ -176,7 +176,7 @@ impl Suite {
         let figures = latency::busy(Place::Cluster { services, workers: 2 }, users, 0).await?;
         self.show("latency", &figures);
         // A shorter one is over before a handful of leavers is through.
-        let slow = (users / 5).max(10_000);
+        let slow = (users / 2).max(10_000);
         if slow <= self.users_max {
             let services = self.services()?;
             let figures = latency::busy(Place::Cluster { services, workers: 2 }, slow, 20).await?;

@@ -22,6 +22,9 @@ const RECOVER_EVERY: Duration = Duration::from_secs(5);
 /// How providers stand is measured this often, so that an outage shows within ten seconds.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
 
+/// Whether tables outgrew what the database's planner knows of them is looked at this often: one question.
+const STATISTICS_EVERY: Duration = Duration::from_secs(1);
+
 /// A restored database is noticed if at least this much was done since its backup (R34).
 const EPOCH_EVERY: Duration = Duration::from_secs(10);
 
@@ -80,6 +83,7 @@ struct Rounds<'a> {
     swept: Option<Instant>,
     epoch_grown: Option<Instant>,
     measured: Option<Instant>,
+    planned: Option<Instant>,
     recovered: Option<Instant>,
     leading: bool,
 }
@@ -96,6 +100,7 @@ impl<'a> Rounds<'a> {
             swept: None,
             epoch_grown: None,
             measured: None,
+            planned: None,
             recovered: None,
             leading: false,
         }
@@ -158,6 +163,10 @@ impl<'a> Rounds<'a> {
     async fn follow_changes(&mut self, ended: &mut watch::Receiver<bool>) -> Result<Progress, SchedulerError> {
         let scheduler = self.scheduler;
         loop {
+            // A run that is opened for a large directory fills its tables in seconds.
+            if is_due(&mut self.planned, STATISTICS_EVERY) {
+                scheduler.store.refresh_statistics().await?;
+            }
             let mut more = false;
             if scheduler.duty == Duty::Everything {
                 more = scheduler.publish_owed(Part::All).await?;

@@ -29,6 +29,7 @@ mod run;
 mod seal;
 mod signal;
 mod sql;
+mod statistics;
 mod token;
 mod trace;
 mod trail;

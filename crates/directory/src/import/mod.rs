@@ -30,6 +30,8 @@ use snapshot::Seen;
 
 /// Batches that wait for the database while the next is read: one is enough to keep both busy.
 const BATCHES_WAITING_MAX: usize = 1;
+/// After so many batches it is looked whether the database's planner still knows how large its tables are.
+const STATISTICS_EVERY: u64 = 20;
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +132,7 @@ pub(crate) async fn run(
     options: &ImportOptions,
     progress: impl Fn(Progress),
 ) -> Result<ImportReport, ImportError> {
-    let mut import = Import { store, source, options, tally: Tally::default(), seen: Seen::default() };
+    let mut import = Import { store, source, options, tally: Tally::default(), seen: Seen::default(), batches: 0 };
     let mut cut_off = None;
     for file in &options.files {
         if let Some(end) = import.take_file(file, &progress).await? {
@@ -155,6 +157,7 @@ struct Import<'a> {
     options: &'a ImportOptions,
     tally: Tally,
     seen: Seen,
+    batches: u64,
 }
 
 /// Where a file was cut off, and how that shows.
@@ -176,6 +179,10 @@ impl Import<'_> {
         while let Some(batch) = batches.recv().await {
             let bytes = batch.bytes_read;
             self.take_batch(file, batch).await?;
+            self.batches += 1;
+            if self.batches.is_multiple_of(STATISTICS_EVERY) {
+                self.store.refresh_statistics().await?;
+            }
             progress(Progress { file: file.to_owned(), bytes, bytes_total: total, lines: self.tally.lines });
         }
         let end = reading

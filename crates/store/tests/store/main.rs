@@ -17,6 +17,7 @@ mod records;
 mod remote;
 mod runs;
 mod secrets;
+mod statistics;
 mod tombstones;
 mod verdicts;
 mod waits;
