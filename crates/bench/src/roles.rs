@@ -115,7 +115,7 @@ async fn serve(
     let coordination = scimfleet_coordination::connect("memory://", "bench:", epoch_file).await?;
     let children = std::thread::available_parallelism().map_or(2, usize::from);
     let evaluator = Evaluator::new(EvaluatorConfig::own_program(children)?);
-    let egress = Egress { private: true, loopback: true, proxy: None };
+    let egress = Egress { private: true, loopback: true, ..Egress::default() };
     let Ok(full_sync_every) = "off".parse::<Schedule>() else { return wrong("`off` is no schedule") };
     let worker = Worker {
         store: store.clone(),

@@ -143,5 +143,6 @@ pub(crate) fn egress(context: &Context) -> Egress {
         private: egress.private,
         loopback: egress.loopback,
         proxy: egress.proxy.as_ref().and_then(|proxy| url::Url::parse(proxy.expose()).ok()),
+        carrier: None,
     }
 }

@@ -1,8 +1,10 @@
 //! When something is tried again, and what kind of failure it was ("What a failure means" in
 //! `docs/operating.md`). Attempts and due times live in the database, never in the broker.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
+use crate::identity::{ProviderName, ResourceId};
 use crate::state::words;
 
 words!(
@@ -60,6 +62,16 @@ pub fn back_off(attempts: u32, unit: f64) -> Duration {
     ceiling.mul_f64(unit.clamp(0.0, 1.0)).max(FIRST / 4)
 }
 
+/// Where in a wait an attempt of this object at this provider falls, from 0 to 1: spread over objects and attempts,
+/// so that those that failed together do not come again together, and the same for the same attempt, so that it
+/// needs no randomness.
+pub fn spread(provider: &ProviderName, object: &ResourceId, attempts: u32) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    (provider, object, attempts).hash(&mut hasher);
+    // 32 of its bits: as many as a float tells apart without rounding.
+    f64::from(u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
+}
+
 /// Retry-After as a provider may send it, kept within reason: absent or absurd values become a second
 /// at least and an hour at most.
 pub fn clamp_retry_after(asked: Option<Duration>) -> Duration {
@@ -78,6 +90,20 @@ mod tests {
         assert_eq!(back_off(12, 1.0), LONGEST);
         assert_eq!(back_off(u32::MAX, 1.0), LONGEST);
         assert_eq!(back_off(3, 0.0), Duration::from_millis(250));
+    }
+
+    #[test]
+    fn attempts_are_spread_over_the_wait() {
+        let provider: ProviderName = "acme".parse().unwrap();
+        let objects: Vec<ResourceId> = (0..400).map(|n| format!("u-{n}").parse().unwrap()).collect();
+        let units: Vec<f64> = objects.iter().map(|object| spread(&provider, object, 1)).collect();
+        for quarter in 0..4_u32 {
+            let from = f64::from(quarter) / 4.0;
+            let inside = units.iter().filter(|unit| (from..=from + 0.25).contains(*unit)).count();
+            assert!((60..140).contains(&inside), "{inside} of 400 in the quarter from {from}");
+        }
+        assert!((spread(&provider, &objects[0], 1) - units[0]).abs() < f64::EPSILON, "the same again");
+        assert!((spread(&provider, &objects[0], 2) - units[0]).abs() > f64::EPSILON, "another attempt");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Several schedulers share the work through one lease: the holder works, the others stand by.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use scimfleet_store::Signal;
 use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::publish::Part;
 use crate::{Duty, Scheduler, SchedulerError};
@@ -28,9 +30,9 @@ const STATISTICS_EVERY: Duration = Duration::from_secs(1);
 /// A restored database is noticed if at least this much was done since its backup (R34).
 const EPOCH_EVERY: Duration = Duration::from_secs(10);
 
-/// Works until the drain begins.
+/// Works until the drain begins. Dropped before, everything that it began ends at once, as in a process that is killed.
 pub async fn run(scheduler: Scheduler) {
-    let jobs = (scheduler.duty == Duty::Everything).then(|| tokio::spawn(crate::jobs::consume(scheduler.clone())));
+    let jobs = (scheduler.duty == Duty::Everything).then(|| AbortOnDropHandle::new(tokio::spawn(crate::jobs::consume(scheduler.clone()))));
     let mut rounds = Rounds::new(&scheduler);
     while !scheduler.drain.is_begun() {
         match rounds.leads().await {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,6 +13,7 @@ use scimfleet_core::scim::path::member;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::body::{self, presentable};
@@ -119,10 +120,19 @@ impl Credential {
     }
 
     /// What the next request is sent with.
-    pub(crate) async fn grant(&self, http: &Client, limits: &Limits, asked: &Asked) -> Result<Grant, ScimError> {
-        match self {
-            Self::Fixed(grant) => Ok(grant.clone()),
-            Self::Token(source) => source.grant(http, limits, asked).await,
+    pub(crate) async fn grant(
+        &self,
+        http: Option<&Client>,
+        limits: &Limits,
+        asked: &Asked,
+    ) -> Result<Grant, ScimError> {
+        match (self, http) {
+            (Self::Fixed(grant), _) => Ok(grant.clone()),
+            (Self::Token(source), Some(http)) => source.grant(http, limits, asked).await,
+            (Self::Token(_), None) => {
+                let reason = "a simulation has no token endpoint".to_owned();
+                Err(ScimError::Token { asked: asked.boxed(), status: None, retry_after: None, reason })
+            }
         }
     }
 

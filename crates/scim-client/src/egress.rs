@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use crate::carrier::Carried;
+
 /// Which addresses inside may be called. Link-local, metadata, multicast and unspecified addresses are
 /// refused whatever stands here.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +21,8 @@ pub struct Egress {
     /// A proxy for every request. Its own host is trusted as configured, and names are then resolved by
     /// the proxy, which must keep the filter.
     pub proxy: Option<Url>,
+    /// Takes every request in place of the network; `None` but in a simulation.
+    pub carrier: Option<Carried>,
 }
 
 /// Why an address is not called.
@@ -239,7 +243,7 @@ mod tests {
 
     #[test]
     fn addresses_are_refused_by_what_lies_behind_them() {
-        let open = Egress { private: true, loopback: true, proxy: None };
+        let open = Egress { private: true, loopback: true, ..Egress::default() };
         let shut = Egress::default();
         let private = Egress { private: true, ..Egress::default() };
         for address in NEVER {

@@ -9,6 +9,7 @@ mod answer;
 mod authorization;
 mod body;
 mod bulk;
+mod carrier;
 mod client;
 mod config;
 mod connection;
@@ -22,6 +23,7 @@ mod transport;
 
 pub use answer::{Answer, Found};
 pub use authorization::Authorization;
+pub use carrier::{Carried, Carrier, Lost};
 pub use client::{Projection, RequestContext, ScimClient, resource_path};
 pub use config::{ClientConfig, ConfigError, Limits, TlsOptions};
 pub use discovery::Discovery;

@@ -3,24 +3,26 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, LOCATION,
 };
-use reqwest::{Client, Method, Response};
+use reqwest::{Method, Response};
 use scimfleet_core::ProviderName;
 use scimfleet_core::scim::message::{ErrorMessage, ScimType};
 use secrecy::ExposeSecret;
 use serde_json::Value;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 use url::Url;
 
 use crate::authorization::{Credential, Grant};
 use crate::body::{self, BodyError, presentable};
+use crate::carrier::Line;
 use crate::config::{ClientConfig, ConfigError, Limits};
-use crate::connection::{check_urls, extra_headers, failure, header, http_client, read_up_to, retry_after};
+use crate::connection::{check_urls, extra_headers, failure, header, read_up_to, retry_after};
 use crate::error::{Asked, ScimError};
 
 /// Characters of a `scimType` that is none of the RFC's: enough to look it up.
@@ -61,7 +63,7 @@ pub(crate) struct Reply {
 
 /// Everything that the requests to one provider have in common.
 pub(crate) struct Transport {
-    http: Client,
+    line: Line,
     base: String,
     provider: ProviderName,
     label: Arc<str>,
@@ -90,7 +92,7 @@ impl Transport {
             accept_by_method.insert(method_name(&method), media_type("accept_by_method", accept)?);
         }
         Ok(Self {
-            http: http_client(config)?,
+            line: Line::new(config)?,
             base: config.base_url.as_str().trim_end_matches('/').to_owned(),
             provider: provider.clone(),
             label: Arc::from(provider.as_str()),
@@ -139,8 +141,8 @@ impl Transport {
     }
 
     async fn grant(&self, asked: &Asked, deadline: Instant) -> Result<Grant, ScimError> {
-        let granted = self.credential.grant(&self.http, &self.limits, asked);
-        tokio::time::timeout_at(deadline.into(), granted).await.unwrap_or_else(|_| {
+        let granted = self.credential.grant(self.line.library(), &self.limits, asked);
+        tokio::time::timeout_at(deadline, granted).await.unwrap_or_else(|_| {
             let reason =
                 format!("the token endpoint did not answer within {} s", self.limits.request_timeout.as_secs());
             Err(ScimError::Token { asked: asked.boxed(), status: None, retry_after: None, reason })
@@ -197,12 +199,11 @@ impl Transport {
     ) -> Result<Reply, ScimError> {
         let url = self.url(asked, request)?;
         let mut built = reqwest::Request::new(request.method.clone(), url);
-        *built.timeout_mut() = Some(timeout);
         *built.headers_mut() = self.headers(asked, request, grant)?;
         if let Some(body) = &request.body {
             *built.body_mut() = Some(body.clone().into());
         }
-        let response = self.http.execute(built).await.map_err(|error| failure(asked, error))?;
+        let response = self.line.send(asked, built, timeout).await?;
         let mut secrets = request.secrets.clone();
         secrets.push(grant.secret.expose_secret());
         let values = self.extra_headers.values().filter_map(|value| value.to_str().ok());

@@ -2,7 +2,9 @@
 //! so that leases of workers whose wall clocks disagree do not (hazard 28).
 
 use std::sync::RwLock;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
 
 /// How long a reading of the database's clock is trusted; quartz drifts less than a millisecond in it.
 pub(crate) const FRESH_FOR: Duration = Duration::from_secs(30);
@@ -21,7 +23,12 @@ struct Reading {
 impl Clock {
     /// The local wall clock: right when the database is a file in this machine.
     pub(crate) fn local() -> Self {
-        Self { reading: RwLock::new(Reading { at_ms: wall_ms(), taken: Instant::now() }) }
+        Self::beginning_at(wall_ms())
+    }
+
+    /// It is `at_ms` now.
+    pub(crate) fn beginning_at(at_ms: i64) -> Self {
+        Self { reading: RwLock::new(Reading { at_ms, taken: Instant::now() }) }
     }
 
     /// Sets the clock by a reading of the database's.

@@ -4,12 +4,14 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::executor::block_on;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyPool, SqlStr, Transaction};
+use sqlx::{AnyPool, ConnectOptions as _, SqlStr};
 use uuid::Uuid;
 
 use crate::clock::{Clock, wall_ms};
 use crate::error::StoreError;
+use crate::pool::{Pool, Transaction};
 use crate::seal::Sealer;
 use crate::signal::Signals;
 use crate::sql::{Dialect, statement};
@@ -30,6 +32,10 @@ fn sqlite_pragmas(cache_kib: u32) -> SqlStr {
          PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{cache_kib}"
     ))
 }
+
+/// Nothing of a simulation outlives it, so that nothing is written where it would be found again.
+const SIMULATED_PRAGMAS: &str = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; \
+     PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY";
 
 /// How to open the database.
 #[derive(Debug, Clone)]
@@ -57,8 +63,8 @@ pub struct Store {
 
 pub(crate) struct Inner {
     pub(crate) dialect: Dialect,
-    pub(crate) read: AnyPool,
-    pub(crate) write: AnyPool,
+    pub(crate) read: Pool,
+    pub(crate) write: Pool,
     pub(crate) clock: Clock,
     pub(crate) signals: Signals,
     pub(crate) sealer: Option<Sealer>,
@@ -79,14 +85,15 @@ impl Store {
         let dialect = dialect_of(&options.url)?;
         let (read, write) = match dialect {
             Dialect::Postgres => {
-                let pool = pool(&options.url, options.connections, None).await?;
+                let pool = Pool::Shared(pool(&options.url, options.connections, None).await?);
                 (pool.clone(), pool)
             }
             Dialect::Sqlite => {
                 let url = sqlite_url(&options.url);
                 // The writer comes first: it creates the file and switches it to WAL.
                 let write = pool(&url, 1, Some(sqlite_pragmas(SQLITE_WRITER_CACHE_KIB))).await?;
-                (pool(&url, options.connections, Some(sqlite_pragmas(SQLITE_READER_CACHE_KIB))).await?, write)
+                let read = pool(&url, options.connections, Some(sqlite_pragmas(SQLITE_READER_CACHE_KIB))).await?;
+                (Pool::Shared(read), Pool::Shared(write))
             }
         };
         let signals = Signals::start(dialect, &options.url, &read);
@@ -95,6 +102,35 @@ impl Store {
         let store = Self { inner: Arc::new(inner), overlays: Arc::default() };
         store.refresh_clock().await?;
         Ok(store)
+    }
+
+    /// Connects for a simulation: one connection to an SQLite file that nobody else has open, whose statements end
+    /// within the poll that began them, and a clock that begins at `began_ms` (milliseconds since 1970) and goes on
+    /// with tokio's. A crash of the machine is not survived.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn simulated(url: &str, sealer: Option<Sealer>, began_ms: i64) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let options =
+            AnyConnectOptions::from_str(url).map_err(|_| StoreError::Url("cannot be read".to_owned()))?;
+        let connection = block_on(async {
+            let mut connection = options.connect().await?;
+            sqlx::raw_sql(SIMULATED_PRAGMAS).execute(&mut connection).await?;
+            Ok::<_, sqlx::Error>(connection)
+        })?;
+        let pool = Pool::alone(connection);
+        let (signals, clock) = (Signals::of_this_process(), Clock::beginning_at(began_ms));
+        let inner = Inner {
+            dialect: Dialect::Sqlite,
+            read: pool.clone(),
+            write: pool,
+            clock,
+            signals,
+            sealer,
+            url: url.to_owned(),
+        };
+        Ok(Self { inner: Arc::new(inner), overlays: Arc::default() })
     }
 
     /// The same handle, with sources that may change what other sources brought (R2). It stays theirs: an
@@ -117,7 +153,10 @@ impl Store {
     /// Reads the database's clock again when the last reading is old. Leases rest on it.
     pub(crate) async fn refresh_clock(&self) -> Result<(), StoreError> {
         let now = match self.inner.dialect {
-            Dialect::Sqlite => wall_ms(),
+            Dialect::Sqlite => match self.inner.read {
+                Pool::Shared(_) => wall_ms(),
+                Pool::Alone(_) => self.now_ms(),
+            },
             Dialect::Postgres => {
                 let sql = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
                 sqlx::query_scalar::<_, i64>(sql).fetch_one(&self.inner.read).await?
@@ -166,17 +205,18 @@ impl Store {
         self.inner.dialect
     }
 
-    pub(crate) fn read(&self) -> &AnyPool {
+    pub(crate) fn read(&self) -> &Pool {
         &self.inner.read
     }
 
     /// A writing transaction. SQLite takes its write lock at once: a transaction that reads first and
     /// writes later could otherwise fail half-way.
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        Ok(match self.inner.dialect {
-            Dialect::Postgres => self.inner.write.begin().await?,
-            Dialect::Sqlite => self.inner.write.begin_with("BEGIN IMMEDIATE").await?,
-        })
+    pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
+        let statement = match self.inner.dialect {
+            Dialect::Postgres => "BEGIN",
+            Dialect::Sqlite => "BEGIN IMMEDIATE",
+        };
+        Ok(self.inner.write.begin(statement).await?)
     }
 
     /// A new key, ordered by time.

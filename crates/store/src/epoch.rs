@@ -2,10 +2,11 @@
 //! kept here and beside the database; a database whose number is the smaller one came back from a backup.
 
 use scimfleet_core::ports::Coordination;
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::pool::Connection;
 use crate::signal::Signal;
 
 /// The name of the number among the facts about the database.
@@ -101,12 +102,12 @@ impl Store {
     }
 }
 
-async fn fact(tx: &mut AnyConnection, name: &str) -> Result<Option<String>, StoreError> {
+async fn fact(tx: &mut Connection, name: &str) -> Result<Option<String>, StoreError> {
     let row = sqlx::query("SELECT value FROM meta WHERE name = $1").bind(name).fetch_optional(&mut *tx).await?;
     Ok(row.map(|row| row.try_get("value")).transpose()?)
 }
 
-async fn note(tx: &mut AnyConnection, name: &str, value: &str) -> Result<(), StoreError> {
+async fn note(tx: &mut Connection, name: &str, value: &str) -> Result<(), StoreError> {
     let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     sqlx::query(sql).bind(name).bind(value).execute(&mut *tx).await?;
     Ok(())

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use scimfleet_core::ProviderId;
 use scimfleet_core::provider::ProviderSettings;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::pool::Connection;
 
 /// How the names of sealed headers begin.
 const PREFIX: &str = "header:";
@@ -23,7 +24,7 @@ impl Store {
 
     async fn open_headers(
         &self,
-        connection: &mut AnyConnection,
+        connection: &mut Connection,
         owner: &str,
     ) -> Result<BTreeMap<String, SecretString>, StoreError> {
         let sql = "SELECT name, key_id, sealed FROM sealed_secrets WHERE owner = $1";
@@ -42,7 +43,7 @@ impl Store {
     /// was a change.
     pub(crate) async fn seal_headers(
         &self,
-        tx: &mut AnyConnection,
+        tx: &mut Connection,
         id: ProviderId,
         settings: &ProviderSettings,
     ) -> Result<bool, StoreError> {

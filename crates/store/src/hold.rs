@@ -5,10 +5,11 @@ use scimfleet_core::state::HoldState;
 use scimfleet_core::{ProviderId, ResourceId, ResourceKind, RunId};
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::pool::Connection;
 use crate::signal::Signal;
 use crate::sql::{Column, document, json, optional_word, statement, word};
 
@@ -252,7 +253,7 @@ fn item_row(row: &AnyRow) -> Result<HoldItem, StoreError> {
 }
 
 async fn insert_hold(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     id: String,
     provider: ProviderId,
     run: Option<RunId>,

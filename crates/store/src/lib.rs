@@ -22,6 +22,7 @@ mod lost;
 mod migrate;
 mod parked;
 mod password;
+mod pool;
 mod provider;
 mod relay;
 mod remote;

@@ -4,9 +4,9 @@
 use std::future::Future;
 
 use scimfleet_core::ProviderId;
-use sqlx::AnyConnection;
 
 use crate::error::StoreError;
+use crate::pool::Connection;
 use crate::sql::Dialect;
 
 /// Any number that nothing else in the database uses as an advisory lock.
@@ -28,7 +28,7 @@ pub(crate) enum Lock {
 
 impl Lock {
     /// Waits for the lock.
-    pub(crate) async fn take(self, tx: &mut AnyConnection, dialect: Dialect) -> Result<(), StoreError> {
+    pub(crate) async fn take(self, tx: &mut Connection, dialect: Dialect) -> Result<(), StoreError> {
         if dialect == Dialect::Sqlite {
             return Ok(());
         }

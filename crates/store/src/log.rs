@@ -4,11 +4,12 @@
 use scimfleet_core::{ProviderId, RemoteId, ResourceId, ResourceKind};
 use serde::Serialize;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 use uuid::Uuid;
 
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::pool::Connection;
 use crate::sql::{Column, Dialect, json, optional_word, statement, word};
 
 /// One write, before it is recorded.
@@ -79,7 +80,7 @@ pub struct LogRow {
 }
 
 pub(crate) async fn write_log(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     provider: ProviderId,
     entries: &[LogEntry],

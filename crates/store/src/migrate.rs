@@ -43,7 +43,7 @@ impl Store {
             Dialect::Sqlite => lock_beside(&self.inner.url).await?,
         };
         let migrations = STEPS.iter().map(|step| step.migration(self.dialect())).collect();
-        Migrator::with_migrations(migrations).run(&self.inner.write).await?;
+        self.inner.write.migrate(&Migrator::with_migrations(migrations)).await?;
         Ok(())
     }
 }

@@ -7,11 +7,12 @@ use scimfleet_core::provider::ProviderSettings;
 use scimfleet_core::{ProviderId, ResourceId};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 use uuid::Uuid;
 
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::pool::Connection;
 use crate::seal::{SealError, Sealer};
 use crate::sql::{Column, Dialect, document, json, statement, word};
 
@@ -158,7 +159,7 @@ impl Store {
 }
 
 /// The providers that take passwords.
-async fn takers(connection: &mut AnyConnection) -> Result<Vec<ProviderId>, StoreError> {
+async fn takers(connection: &mut Connection) -> Result<Vec<ProviderId>, StoreError> {
     let rows = sqlx::query("SELECT id, settings FROM providers ORDER BY id").fetch_all(connection).await?;
     let mut takers = Vec::new();
     for row in &rows {
@@ -172,7 +173,7 @@ async fn takers(connection: &mut AnyConnection) -> Result<Vec<ProviderId>, Store
 
 /// Seals passwords within a transaction of the directory. Returns whether any provider takes them.
 pub(crate) async fn keep(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     sealer: Option<&Sealer>,
     passwords: &[(&ResourceId, &Password)],
@@ -218,7 +219,7 @@ pub(crate) async fn keep(
 
 /// Takes delivered passwords off the list, and erases those that no other provider lacks.
 pub(crate) async fn settle(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     provider: ProviderId,
     delivered: &[DeliveredPassword],
@@ -243,7 +244,7 @@ pub(crate) async fn settle(
     erase_unless_pending(tx, dialect, &owners).await
 }
 
-async fn erase_unless_pending(tx: &mut AnyConnection, dialect: Dialect, owners: &str) -> Result<(), StoreError> {
+async fn erase_unless_pending(tx: &mut Connection, dialect: Dialect, owners: &str) -> Result<(), StoreError> {
     let texts = dialect.texts(1);
     let sql = statement(format!(
         "DELETE FROM sealed_secrets WHERE name = '{NAME}' AND owner IN (SELECT b.id FROM {texts}) AND NOT EXISTS \
@@ -255,7 +256,7 @@ async fn erase_unless_pending(tx: &mut AnyConnection, dialect: Dialect, owners: 
 
 /// Erases the passwords of resources that are deleted.
 pub(crate) async fn erase(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     resources: &[ResourceId],
 ) -> Result<(), StoreError> {
@@ -266,7 +267,7 @@ pub(crate) async fn erase(
 }
 
 /// A provider takes no passwords any more.
-pub(crate) async fn forget_provider(tx: &mut AnyConnection, provider: ProviderId) -> Result<(), StoreError> {
+pub(crate) async fn forget_provider(tx: &mut Connection, provider: ProviderId) -> Result<(), StoreError> {
     let sql = "DELETE FROM pending_passwords WHERE provider_id = $1";
     sqlx::query(sql).bind(provider.to_string()).execute(tx).await?;
     Ok(())

@@ -6,10 +6,11 @@ use scimfleet_core::{ProviderId, ProviderName, ResourceKind};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::pool::Connection;
 use crate::signal::Signal;
 use crate::sql::{document, word};
 
@@ -330,7 +331,7 @@ fn mapping_row(row: &AnyRow) -> Result<MappingRow, StoreError> {
 }
 
 async fn insert_provider(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     id: ProviderId,
     settings: &ProviderSettings,
     text: &str,
@@ -343,7 +344,7 @@ async fn insert_provider(
 }
 
 async fn update_provider(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     id: ProviderId,
     before: &ProviderSettings,
     settings: &ProviderSettings,
@@ -368,7 +369,7 @@ async fn update_provider(
 }
 
 /// A new generation: every link is looked at again, and what was parked or waiting to retry gets its chance.
-async fn touch_provider(tx: &mut AnyConnection, id: ProviderId, now: i64) -> Result<(), StoreError> {
+async fn touch_provider(tx: &mut Connection, id: ProviderId, now: i64) -> Result<(), StoreError> {
     sqlx::query("UPDATE providers SET generation = generation + 1 WHERE id = $1")
         .bind(id.to_string())
         .execute(&mut *tx)
@@ -381,7 +382,7 @@ async fn touch_provider(tx: &mut AnyConnection, id: ProviderId, now: i64) -> Res
     Ok(())
 }
 
-async fn touch_users_of(tx: &mut AnyConnection, mapping: &str, now: i64) -> Result<(), StoreError> {
+async fn touch_users_of(tx: &mut Connection, mapping: &str, now: i64) -> Result<(), StoreError> {
     for (id, _) in users_of(tx, mapping).await? {
         touch_provider(tx, id, now).await?;
     }
@@ -389,7 +390,7 @@ async fn touch_users_of(tx: &mut AnyConnection, mapping: &str, now: i64) -> Resu
 }
 
 /// Providers whose settings name a mapping.
-async fn users_of(tx: &mut AnyConnection, mapping: &str) -> Result<Vec<(ProviderId, ProviderName)>, StoreError> {
+async fn users_of(tx: &mut Connection, mapping: &str) -> Result<Vec<(ProviderId, ProviderName)>, StoreError> {
     let rows = sqlx::query("SELECT id, settings FROM providers").fetch_all(&mut *tx).await?;
     let mut users = Vec::new();
     for row in &rows {

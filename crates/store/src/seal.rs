@@ -11,10 +11,11 @@ use chacha20poly1305::aead::{Aead, Generate, Key, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::pool::Connection;
 
 const NONCE_BYTES: usize = 24;
 const KEY_BYTES: usize = 32;
@@ -198,7 +199,7 @@ impl Store {
 
     pub(crate) async fn write_secret(
         &self,
-        connection: &mut AnyConnection,
+        connection: &mut Connection,
         owner: &str,
         name: &str,
         secret: &SecretString,

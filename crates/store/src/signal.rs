@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::AnyPool;
 use sqlx::postgres::PgListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::pool::Pool;
 use crate::sql::Dialect;
 
 /// The channel of NOTIFY.
@@ -60,17 +60,23 @@ impl Channels {
 #[derive(Debug)]
 pub struct Signals {
     channels: Arc<Channels>,
-    watcher: JoinHandle<()>,
+    /// Notices what other processes change.
+    watcher: Option<JoinHandle<()>>,
 }
 
 impl Signals {
-    pub(crate) fn start(dialect: Dialect, url: &str, read: &AnyPool) -> Self {
-        let channels = Arc::new(Channels(std::array::from_fn(|_| watch::Sender::new(0))));
+    pub(crate) fn start(dialect: Dialect, url: &str, read: &Pool) -> Self {
+        let channels = Self::of_this_process().channels.clone();
         let watcher = match dialect {
             Dialect::Postgres => tokio::spawn(listen(url.to_owned(), channels.clone())),
             Dialect::Sqlite => tokio::spawn(watch_data_version(read.clone(), channels.clone())),
         };
-        Self { channels, watcher }
+        Self { channels, watcher: Some(watcher) }
+    }
+
+    /// Of what this process changes, and nobody else.
+    pub(crate) fn of_this_process() -> Self {
+        Self { channels: Arc::new(Channels(std::array::from_fn(|_| watch::Sender::new(0)))), watcher: None }
     }
 
     /// A receiver that changes whenever `signal` fires; many changes may show as one.
@@ -79,13 +85,15 @@ impl Signals {
     }
 
     pub(crate) fn stop(&self) {
-        self.watcher.abort();
+        if let Some(watcher) = &self.watcher {
+            watcher.abort();
+        }
     }
 }
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        self.watcher.abort();
+        self.stop();
     }
 }
 
@@ -124,11 +132,11 @@ async fn listen_once(url: &str, channels: &Channels) -> Result<(), sqlx::Error> 
     Ok(())
 }
 
-async fn watch_data_version(pool: AnyPool, channels: Arc<Channels>) {
+async fn watch_data_version(pool: Pool, channels: Arc<Channels>) {
     let Ok(mut connection) = pool.acquire().await else { return };
     let mut seen = None;
     loop {
-        let version: Option<i64> = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await.ok();
+        let version: Option<i64> = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut connection).await.ok();
         if version != seen && seen.replace(version.unwrap_or(0)).is_some() {
             channels.fire_all();
         }

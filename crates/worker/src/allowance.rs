@@ -1,9 +1,10 @@
 //! How fast a provider may be called, by all workers together: the number that an operator gave, else what one of
 //! them learned from a 429. Kept by the coordination service, so that a new worker begins with what the others know.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use scimfleet_core::ports::{Coordination, Rate};
+use tokio::time::Instant;
 
 use crate::provider::Provider;
 use crate::task::rate::FORGOTTEN_AFTER;

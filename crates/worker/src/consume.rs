@@ -1,11 +1,11 @@
 //! Consuming: one subscription for each provider and lane, following the list of providers. The only
 //! place that acknowledges, and it does so last.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::FutureExt;
 use scimfleet_core::ports::{Consumer, Delivery, Heartbeat, Source, TRACEPARENT_HEADER};
@@ -15,7 +15,8 @@ use scimfleet_runtime::Drain;
 use scimfleet_runtime::metrics::{TASK_SECONDS, WORKERS};
 use scimfleet_store::{Signal, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use crate::Worker;
@@ -39,15 +40,16 @@ const PLACE_HELD_MAX: Duration = Duration::from_secs(2);
 /// The same after tasks that took longer: a provider known for being slow gives its places back sooner.
 const PLACE_HELD_MIN: Duration = Duration::from_millis(50);
 
-/// Consumes until the drain begins, then finishes what is in hand.
+/// Consumes until the drain begins, then finishes what is in hand. Dropped before, everything that it began ends at
+/// once, as in a process that is killed.
 pub async fn run(worker: Worker) {
     let drain = worker.drain.clone();
     guard_epoch(&worker).await;
     let shared = Arc::new(Shared::new(worker));
-    let heart = tokio::spawn(beat(shared.clone(), drain.clone()));
-    let probe = tokio::spawn(crate::probe::run(shared.worker.clone(), drain.clone()));
+    let heart = AbortOnDropHandle::new(tokio::spawn(beat(shared.clone(), drain.clone())));
+    let probe = AbortOnDropHandle::new(tokio::spawn(crate::probe::run(shared.worker.clone(), drain.clone())));
     let mut signal = shared.worker.store.signals().subscribe(Signal::Providers);
-    let mut subscriptions: HashMap<Seat, JoinHandle<()>> = HashMap::new();
+    let mut subscriptions: BTreeMap<Seat, AbortOnDropHandle<()>> = BTreeMap::new();
     while !drain.is_begun() {
         match wanted(&shared.worker).await {
             Ok(wanted) => follow(&shared, &drain, &mut subscriptions, &wanted),
@@ -80,10 +82,10 @@ async fn guard_epoch(worker: &Worker) {
 
 /// Every lane of every provider, also of those that are set aside: nothing but an `offboard` is published
 /// for them, and that must be read.
-async fn wanted(worker: &Worker) -> Result<HashSet<Seat>, StoreError> {
+async fn wanted(worker: &Worker) -> Result<BTreeSet<Seat>, StoreError> {
     let providers = worker.store.providers().await?;
     worker.providers.note_states(&providers).await;
-    let mut seats = HashSet::new();
+    let mut seats = BTreeSet::new();
     for row in providers {
         for lane in Lane::ALL {
             let count = if *lane == Lane::Sync { sync_places(worker).min(SYNC_SEATS_MAX) } else { 1 };
@@ -99,7 +101,7 @@ fn sync_places(worker: &Worker) -> usize {
 }
 
 /// One of the tasks that a provider may have at once in a lane.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Seat {
     provider: ProviderName,
     lane: Lane,
@@ -109,8 +111,8 @@ struct Seat {
 fn follow(
     shared: &Arc<Shared>,
     drain: &Drain,
-    subscriptions: &mut HashMap<Seat, JoinHandle<()>>,
-    wanted: &HashSet<Seat>,
+    subscriptions: &mut BTreeMap<Seat, AbortOnDropHandle<()>>,
+    wanted: &BTreeSet<Seat>,
 ) {
     subscriptions.retain(|seat, handle| {
         let keep = wanted.contains(seat) && !handle.is_finished();
@@ -123,7 +125,7 @@ fn follow(
         if !subscriptions.contains_key(seat) {
             let Seat { provider, lane, .. } = seat.clone();
             let one = Subscription { shared: shared.clone(), drain: drain.clone(), provider, lane };
-            subscriptions.insert(seat.clone(), tokio::spawn(one.run()));
+            subscriptions.insert(seat.clone(), AbortOnDropHandle::new(tokio::spawn(one.run())));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Reading a provider outside of tasks, for a person's command: listings to their end, and single accounts. Each request
 //! waits for its turn as those of tasks do. Nothing is leased meanwhile, so it waits for as long as it takes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use scimfleet_core::ports::{Coordination, Rate};
 use scimfleet_core::retry::{Class, clamp_retry_after};
@@ -10,6 +10,7 @@ use scimfleet_core::task::Lane;
 use scimfleet_core::{RemoteId, ResourceKind};
 use scimfleet_scim_client::{Answer, Lister, Listing, Page, Projection, RequestContext, ScimError};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use crate::allowance::{allowance, slow_down, steady};
 use crate::provider::Provider;

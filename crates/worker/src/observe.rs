@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use scimfleet_core::outcome::Outcome;
 use scimfleet_core::retry::{Class, clamp_retry_after};
@@ -13,6 +13,7 @@ use scimfleet_scim_client::{ListPosition, Lister, Listing, Projection, ScimError
 use scimfleet_store::{Counts, Seen, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::planted::{Defect, is_planted};
 use crate::task::lookup::account_of;

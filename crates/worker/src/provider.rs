@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use scimfleet_core::ports::Rate;
 use scimfleet_core::profile::{self, Curated, Profile, ProfileError, Resolved};
@@ -19,6 +19,7 @@ use scimfleet_store::{MappingRow, ProviderRow, Store, StoreError};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::places::Places;

@@ -78,7 +78,7 @@ fn with(config: &SourceConfig, change: impl FnOnce(&mut LdapConfig)) -> SourceCo
 }
 
 fn egress() -> Egress {
-    Egress { private: true, loopback: true, proxy: None }
+    Egress { private: true, loopback: true, ..Egress::default() }
 }
 
 async fn whole(store: &Store, config: &SourceConfig) -> Result<Taken, SourceError> {

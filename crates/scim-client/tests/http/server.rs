@@ -145,7 +145,7 @@ pub(crate) fn config(base: &str) -> ClientConfig {
         authorization: Authorization::Bearer(TOKEN.into()),
         profile: Profile::default(),
         headers: std::collections::BTreeMap::new(),
-        egress: Egress { private: false, loopback: true, proxy: None },
+        egress: Egress { loopback: true, ..Egress::default() },
         tls: TlsOptions::default(),
         limits: Limits::default(),
     }

@@ -2,10 +2,10 @@
 
 use scimfleet_core::{ResourceId, ResourceKind};
 use serde::Serialize;
-use sqlx::AnyConnection;
 use uuid::Uuid;
 
 use crate::error::StoreError;
+use crate::pool::Connection;
 use crate::sql::{Column, Dialect, json, statement};
 
 /// One change, before it is written.
@@ -35,7 +35,7 @@ impl Change {
 }
 
 pub(crate) async fn write_outbox(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     changes: &[Change],
     now: i64,

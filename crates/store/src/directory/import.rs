@@ -8,7 +8,7 @@ use scimfleet_core::scim::resource::{Document, ENTERPRISE_URN, fold};
 use scimfleet_core::{ResourceId, ResourceKind};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
 use super::change::{Change, write_outbox};
 use super::desk::{Desk, Known, settle};
@@ -18,6 +18,7 @@ use crate::connect::Store;
 use crate::error::StoreError;
 use crate::lock::Lock;
 use crate::password::{Password, erase, keep};
+use crate::pool::Connection;
 use crate::signal::Signal;
 use crate::sql::{Column, Dialect, json, statement};
 
@@ -136,7 +137,7 @@ impl Store {
     /// Seals the passwords of a batch. Whoever was as before but for the password was updated.
     async fn keep_passwords(
         &self,
-        tx: &mut AnyConnection,
+        tx: &mut Connection,
         batch: &[IncomingResource],
         outcomes: &mut [Imported],
         now: i64,
@@ -179,7 +180,7 @@ impl Store {
 /// Deletes within a transaction that holds the directory's lock; returns how many. The groups that lost a
 /// member are other versions of themselves from then on.
 pub(crate) async fn delete_within(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     ids: &[ResourceId],
     now: i64,
@@ -207,7 +208,7 @@ pub(crate) async fn delete_within(
 /// Makes live resources other versions of themselves: their members changed, which are no part of their
 /// documents (R1).
 pub(crate) async fn bump(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     ids: &[&ResourceId],
     now: i64,
@@ -226,7 +227,7 @@ pub(crate) async fn bump(
 
 /// Writes a batch within a transaction that holds the directory's lock.
 pub(crate) async fn import_within(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     source: &str,
     is_overlay: bool,
@@ -251,7 +252,7 @@ pub(crate) async fn import_within(
 /// Everything that a line of the batch can mean, tombstones included. An id counts whatever its kind: it
 /// is the key of the table.
 async fn load(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     batch: &[IncomingResource],
 ) -> Result<Vec<ResourceRow>, StoreError> {
@@ -276,7 +277,7 @@ async fn load(
 
 /// Writes what was touched; returns the groups whose members changed.
 async fn write(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     desk: Desk<'_>,
     now: i64,
@@ -305,7 +306,7 @@ impl<'a> Key<'a> {
     }
 }
 
-async fn write_rows(tx: &mut AnyConnection, dialect: Dialect, touched: &[&Known], now: i64) -> Result<(), StoreError> {
+async fn write_rows(tx: &mut Connection, dialect: Dialect, touched: &[&Known], now: i64) -> Result<(), StoreError> {
     if touched.is_empty() {
         return Ok(());
     }
@@ -324,7 +325,7 @@ async fn write_rows(tx: &mut AnyConnection, dialect: Dialect, touched: &[&Known]
 
 /// Inserts rows, or puts them in the place of those with the same id, tombstones included.
 pub(crate) async fn put_rows(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     rows: &[NewRow<'_>],
     now: i64,
@@ -384,7 +385,7 @@ fn manager_of(document: &Document) -> Option<String> {
 
 /// Those who report to these users, whatever they name them by; one more than that harms nobody.
 async fn reports_of(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     managers: &[ResourceId],
 ) -> Result<Vec<ResourceId>, StoreError> {

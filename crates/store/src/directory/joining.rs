@@ -7,7 +7,7 @@ use scimfleet_core::scim::resource::{Document, fold};
 use scimfleet_core::{ResourceId, ResourceKind};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
 use super::change::write_outbox;
 use super::import::{Absent, Imported, IncomingResource, import_within};
@@ -15,6 +15,7 @@ use super::membership::Moves;
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::lock::Lock;
+use crate::pool::Connection;
 use crate::signal::Signal;
 use crate::sql::{Column, Dialect, json, statement, word};
 
@@ -75,7 +76,7 @@ impl Store {
     /// The groups behind the names; those of the source, and new ones.
     async fn groups_named<'a>(
         &self,
-        tx: &mut AnyConnection,
+        tx: &mut Connection,
         source: &str,
         names: &BTreeSet<&'a str>,
         set: &mut GroupsSet,
@@ -122,7 +123,7 @@ fn new_group(name: &str) -> IncomingResource {
 
 /// Live groups by externalId, else by name, each with its source.
 async fn look_up(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     names: &BTreeSet<&str>,
 ) -> Result<HashMap<String, Vec<(ResourceId, String)>>, StoreError> {
@@ -148,7 +149,7 @@ async fn look_up(
 }
 
 async fn groups_of_source(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     source: &str,
     members: &[&ResourceId],

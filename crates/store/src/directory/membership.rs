@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use scimfleet_core::ResourceId;
 use scimfleet_core::scim::resource::fold;
 use serde::Serialize;
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
 use super::change::Change;
 use crate::error::StoreError;
+use crate::pool::Connection;
 use crate::sql::{Column, Dialect, json, statement, word};
 
 #[derive(Serialize)]
@@ -34,7 +35,7 @@ struct Unresolved<'a> {
 /// Sets the members of groups as named by reference, and returns the changes. References that nobody
 /// answers to are kept until somebody does.
 pub(crate) async fn set_members(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     wanted: &HashMap<ResourceId, Vec<String>>,
 ) -> Result<Vec<Change>, StoreError> {
@@ -85,7 +86,7 @@ impl Moves {
     }
 
     /// Writes them, and returns them as changes.
-    pub(crate) async fn write(self, tx: &mut AnyConnection, dialect: Dialect) -> Result<Vec<Change>, StoreError> {
+    pub(crate) async fn write(self, tx: &mut Connection, dialect: Dialect) -> Result<Vec<Change>, StoreError> {
         let (mut added, mut removed, mut changes) = (Vec::new(), Vec::new(), Vec::new());
         for (group, moves) in self.groups {
             added.extend(moves.joined.iter().map(|id| (group.clone(), id.clone())));
@@ -103,7 +104,7 @@ impl Moves {
 /// Resources that arrived, or have another name now, take the places that were kept for them: by the same
 /// preference as [`resolve`], and never in themselves.
 pub(crate) async fn claim_references(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     arrived: &[ResourceId],
 ) -> Result<Vec<Change>, StoreError> {
@@ -139,7 +140,7 @@ pub(crate) async fn claim_references(
 
 /// Takes deleted resources out of all groups, and deleted groups' members out of them.
 pub(crate) async fn forget(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     deleted: &[ResourceId],
 ) -> Result<Vec<Change>, StoreError> {
@@ -164,7 +165,7 @@ pub(crate) async fn forget(
 
 /// Who is meant by each reference: externalId first, then userName, then id.
 async fn resolve(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     references: &BTreeSet<&str>,
 ) -> Result<HashMap<String, ResourceId>, StoreError> {
@@ -194,7 +195,7 @@ async fn resolve(
 }
 
 async fn members_of(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     groups: &[&ResourceId],
 ) -> Result<HashMap<ResourceId, BTreeSet<ResourceId>>, StoreError> {
@@ -221,7 +222,7 @@ fn pairs<T: AsRef<str>>(list: &[(ResourceId, T)]) -> String {
 const PAIR: [Column; 2] = [Column::Text("group_id"), Column::Text("other")];
 
 async fn insert_memberships(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     list: &[(ResourceId, ResourceId)],
 ) -> Result<(), StoreError> {
@@ -238,7 +239,7 @@ async fn insert_memberships(
 }
 
 async fn delete_memberships(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     list: &[(ResourceId, ResourceId)],
 ) -> Result<(), StoreError> {
@@ -254,7 +255,7 @@ async fn delete_memberships(
 }
 
 async fn replace_references(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     groups: &[&ResourceId],
     unresolved: &[(ResourceId, String)],
@@ -280,7 +281,7 @@ async fn replace_references(
 }
 
 async fn delete_references(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     list: &[(ResourceId, String)],
 ) -> Result<(), StoreError> {

@@ -7,7 +7,6 @@ use std::fmt;
 use scimfleet_core::directory::{Identity, Refusal};
 use scimfleet_core::scim::resource::Document;
 use scimfleet_core::{ResourceId, ResourceKind};
-use sqlx::AnyConnection;
 
 use super::change::{Change, write_outbox};
 use super::desk::new_resource_id;
@@ -19,6 +18,7 @@ use crate::connect::Store;
 use crate::error::StoreError;
 use crate::lock::Lock;
 use crate::password::{Password, keep};
+use crate::pool::{Connection, Transaction};
 use crate::signal::Signal;
 use crate::sql::{Dialect, json, statement, word};
 
@@ -187,7 +187,7 @@ impl Store {
 
 /// A transaction that holds the directory's lock, and the changes that it made.
 struct Write {
-    tx: sqlx::Transaction<'static, sqlx::Any>,
+    tx: Transaction,
     dialect: Dialect,
     changes: Vec<Change>,
     /// A document was written: somebody may have waited for its names.
@@ -325,7 +325,7 @@ struct Roll<'g> {
 impl Roll<'_> {
     async fn add<E>(
         &mut self,
-        tx: &mut AnyConnection,
+        tx: &mut Connection,
         dialect: Dialect,
         ids: Vec<String>,
     ) -> Result<(), WriteError<E>> {
@@ -339,7 +339,7 @@ impl Roll<'_> {
         Ok(())
     }
 
-    async fn remove(&mut self, tx: &mut AnyConnection, dialect: Dialect, ids: Vec<String>) -> Result<(), StoreError> {
+    async fn remove(&mut self, tx: &mut Connection, dialect: Dialect, ids: Vec<String>) -> Result<(), StoreError> {
         let ids: BTreeSet<ResourceId> = ids.into_iter().filter_map(|id| ResourceId::parse(id).ok()).collect();
         let members = self.members_among(tx, dialect, &ids).await?;
         ids.iter().for_each(|id| self.leave(id, members.contains(id)));
@@ -354,7 +354,7 @@ impl Roll<'_> {
 
     async fn remove_where(
         &mut self,
-        tx: &mut AnyConnection,
+        tx: &mut Connection,
         dialect: Dialect,
         holds: &(dyn Fn(&GroupMember) -> bool + Send + Sync),
     ) -> Result<(), StoreError> {
@@ -386,7 +386,7 @@ impl Roll<'_> {
 
     async fn replace<E>(
         &mut self,
-        tx: &mut AnyConnection,
+        tx: &mut Connection,
         dialect: Dialect,
         ids: Vec<String>,
     ) -> Result<(), WriteError<E>> {
@@ -408,7 +408,7 @@ impl Roll<'_> {
     /// These ids, each of a live resource other than the group itself.
     async fn existing<E>(
         &self,
-        tx: &mut AnyConnection,
+        tx: &mut Connection,
         dialect: Dialect,
         ids: Vec<String>,
     ) -> Result<BTreeSet<ResourceId>, WriteError<E>> {
@@ -434,7 +434,7 @@ impl Roll<'_> {
     /// Which of these are members by what the database holds.
     async fn members_among(
         &self,
-        tx: &mut AnyConnection,
+        tx: &mut Connection,
         dialect: Dialect,
         ids: &BTreeSet<ResourceId>,
     ) -> Result<BTreeSet<ResourceId>, StoreError> {

@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 
 use scimfleet_core::{ProviderId, RemoteId, ResourceId, ResourceKind};
 use serde::Serialize;
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::pool::Connection;
 use crate::relay::OutboxRow;
 use crate::sql::{Column, Dialect, json, statement, word};
 
@@ -109,7 +110,7 @@ pub struct DoubtedMember {
 
 /// Notes these members of groups at a provider. A group that is compared as a whole needs none.
 pub(crate) async fn owe(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     provider: ProviderId,
     pairs: &[(ResourceId, ResourceId)],
@@ -131,7 +132,7 @@ pub(crate) async fn owe(
 /// Notes who joined and who left, at every provider that has the group, also where it is compared as a whole:
 /// a write of unknown outcome may have been about them.
 pub(crate) async fn owe_changes(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     changes: &[OutboxRow],
 ) -> Result<(), StoreError> {
@@ -156,7 +157,7 @@ pub(crate) async fn owe_changes(
 
 /// Marks the groups that hold one of these at the provider, and notes it. Returns the groups.
 pub(crate) async fn owe_left(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     provider: ProviderId,
     left: &[&ResourceId],
@@ -187,7 +188,7 @@ pub(crate) async fn owe_left(
 }
 
 /// Notes whom the groups that wait lack.
-pub(crate) async fn owe_waited_for(tx: &mut AnyConnection, provider: ProviderId) -> Result<(), StoreError> {
+pub(crate) async fn owe_waited_for(tx: &mut Connection, provider: ProviderId) -> Result<(), StoreError> {
     let sql = statement(format!(
         "{OWED} SELECT $1, w.waiting_id, w.needed_id, 1 FROM link_waits w \
          JOIN links l ON l.provider_id = $1 AND l.resource_id = w.waiting_id \
@@ -199,7 +200,7 @@ pub(crate) async fn owe_waited_for(tx: &mut AnyConnection, provider: ProviderId)
 
 /// Forgets what was compared, unless there was another reason meanwhile.
 pub(crate) async fn forget_owed(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     provider: ProviderId,
     compared: &[OwedMember],

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use scimfleet_core::state::{LinkState, Ownership, ParkReason};
 use scimfleet_core::{ProviderId, RemoteId, ResourceId, RunId};
 use serde::Serialize;
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
 use super::owed_members::{OwedMember, forget_owed, owe, owe_left};
 use super::waits::{wait_for, wake};
@@ -15,6 +15,7 @@ use crate::error::StoreError;
 use crate::lock::{Lock, past_deadlocks};
 use crate::log::{LogEntry, write_log};
 use crate::password::{DeliveredPassword, settle};
+use crate::pool::Connection;
 use crate::run::task::{TaskClose, close_task};
 use crate::signal::Signal;
 use crate::sql::{Column, Dialect, json, statement, word};
@@ -208,7 +209,7 @@ impl Store {
 }
 
 async fn update_links(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     provider: ProviderId,
     results: &[LinkResult],
@@ -253,7 +254,7 @@ async fn update_links(
 }
 
 async fn release_links(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     provider: ProviderId,
     released: &[Released],
@@ -272,7 +273,7 @@ async fn release_links(
 }
 
 async fn mark_again(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     provider: ProviderId,
     resources: &[ResourceId],
@@ -292,7 +293,7 @@ async fn mark_again(
 }
 
 async fn empty_groups(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     provider: ProviderId,
     groups: &[ResourceId],
@@ -314,7 +315,7 @@ async fn empty_groups(
 }
 
 async fn write_memberships(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     provider: ProviderId,
     changes: &[MembershipChange],

@@ -3,12 +3,12 @@
 use scimfleet_core::state::UnknownWord;
 use scimfleet_core::{ProviderId, ResourceId, ResourceKind};
 use serde::Serialize;
-use sqlx::AnyConnection;
 
 use super::waits::{wake_for, wake_for_all};
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::lock::{Lock, past_deadlocks};
+use crate::pool::Connection;
 use crate::sql::{Column, Dialect, json, statement};
 
 /// Whether an object shall be at a provider.
@@ -210,7 +210,7 @@ const MARKED: &str = "dirty = 1, marked = links.marked + 1, marked_at = $2, due_
 /// Inserted a statement ago, owed as it is: `$2` is the time.
 const JUST_MADE: &str = "links.created_at = $2 AND links.marked = 1 AND links.fencing = 0";
 
-async fn mark_deleted(tx: &mut AnyConnection, provider: ProviderId, now: i64) -> Result<(), StoreError> {
+async fn mark_deleted(tx: &mut Connection, provider: ProviderId, now: i64) -> Result<(), StoreError> {
     let sql = statement(format!(
         "UPDATE links SET wanted = 'deleted', leaving = 1, state = 'leaving', park_reason = NULL, held_by = NULL, {MARKED} \
          WHERE provider_id = $1 AND wanted <> 'deleted' AND state <> 'gone' AND resource_id IN \
@@ -221,7 +221,7 @@ async fn mark_deleted(tx: &mut AnyConnection, provider: ProviderId, now: i64) ->
 }
 
 pub(crate) async fn apply(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     provider: ProviderId,
     verdicts: &[Verdict],

@@ -6,11 +6,11 @@ use std::collections::HashSet;
 
 use scimfleet_core::{ProviderId, ResourceId};
 use serde::Serialize;
-use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::owed_members::owe;
 use crate::error::StoreError;
+use crate::pool::Connection;
 use crate::sql::{Column, Dialect, json, statement, word};
 
 #[derive(Serialize)]
@@ -21,7 +21,7 @@ struct Wait<'a> {
 
 /// Notes that `waiting` lacks `needed`. Returns those that need not wait, with what they need: it is there by now.
 pub(crate) async fn wait_for(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     provider: ProviderId,
     waits: &[(ResourceId, ResourceId)],
@@ -49,7 +49,7 @@ pub(crate) async fn wait_for(
 /// Wakes whoever waited for `arrived`; their links are marked, and keep the time since when they wait.
 /// Returns who was woken.
 pub(crate) async fn wake(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     provider: ProviderId,
     arrived: &[&ResourceId],
@@ -83,7 +83,7 @@ pub(crate) async fn wake(
 
 /// Wakes whoever waited for one of these, if it has an account: it was left out, and is wanted again.
 pub(crate) async fn wake_for(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     provider: ProviderId,
     wanted: &[&ResourceId],
@@ -103,7 +103,7 @@ pub(crate) async fn wake_for(
 
 /// The same for everybody at a provider.
 pub(crate) async fn wake_for_all(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     provider: ProviderId,
 ) -> Result<(), StoreError> {
@@ -115,7 +115,7 @@ pub(crate) async fn wake_for_all(
 }
 
 async fn wake_rows(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     provider: ProviderId,
     rows: &[AnyRow],

@@ -3,11 +3,12 @@
 
 use scimfleet_core::state::RunState;
 use scimfleet_core::{ProviderId, RunId};
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
 use super::task::{NewTask, insert_tasks};
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::pool::Connection;
 use crate::signal::Signal;
 use crate::sql::word;
 
@@ -68,7 +69,7 @@ impl Store {
 }
 
 async fn move_run(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     run: RunId,
     from: RunState,
     to: RunState,

@@ -4,11 +4,12 @@ use scimfleet_core::state::RunState;
 use scimfleet_core::task::{Cause, Lane, Task};
 use scimfleet_core::{ProviderId, ProviderName, ResourceId, ResourceKind, RunId, TaskId};
 use serde::Serialize;
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
 use super::{Counts, objects_json};
 use crate::connect::Store;
 use crate::error::StoreError;
+use crate::pool::Connection;
 use crate::sql::{Column, Dialect, document, json, statement, word};
 
 /// A task before it is inserted.
@@ -78,7 +79,7 @@ struct TaskRow {
 }
 
 pub(crate) async fn insert_tasks(
-    tx: &mut AnyConnection,
+    tx: &mut Connection,
     dialect: Dialect,
     run: RunId,
     provider: ProviderId,
@@ -128,7 +129,7 @@ pub(crate) async fn insert_tasks(
 
 /// Closes a task, or notes what it did so far. True when the phase has no open task any more. Closing
 /// twice changes nothing, so that a redelivery is harmless.
-pub(crate) async fn close_task(tx: &mut AnyConnection, close: &TaskClose, now: i64) -> Result<bool, StoreError> {
+pub(crate) async fn close_task(tx: &mut Connection, close: &TaskClose, now: i64) -> Result<bool, StoreError> {
     let (task, counts, worker) = match close {
         TaskClose::Done { task, counts, worker } | TaskClose::Later { task, counts, worker, .. } => {
             (task, counts, worker)

@@ -1,6 +1,7 @@
 //! The provider's own limit of requests, as a bucket that fills steadily.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
 
 use super::behaviour::{RateLimit, RetryAfter};
 

@@ -1,11 +1,11 @@
 //! Listings: filter, pages and their habits (RFC 7644 §3.4.2, RFC 9865).
 
-use std::time::Instant;
 
 use scim_v2::filter::Filter;
 use scimfleet_core::ResourceKind;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use super::answer::{Answer, Payload, Refusal};
 use super::behaviour::{Behaviour, Filtering, Paging, Total};

@@ -46,10 +46,13 @@ pub use fault::{Fault, Matcher};
 pub use journal::{Counts, ENTRIES_MAX_DEFAULT, Entry, Journal, Mark};
 pub use storage::Deleted;
 
+use axum::body::Bytes;
+
 use render::{Projection, Scene, truth};
 use resources::{Call, operate};
 use service::{BASE_PATH, Service};
 use socket::{CuttableListener, Cutter};
+use storage::Storage;
 
 /// How long stopping waits for answers that are on their way.
 const STOP_WAIT: Duration = Duration::from_secs(2);
@@ -69,7 +72,7 @@ impl ServiceProvider {
     pub async fn start_at(address: SocketAddr, token: &str, behaviour: Behaviour) -> io::Result<Running> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let service = Arc::new(Service::new(behaviour, token.to_owned()));
+        let service = Arc::new(Service::new(behaviour, token.to_owned(), Storage::new()));
         let _ = service.base.set(format!("http://{address}{BASE_PATH}"));
         let app = service.router().into_make_service_with_connect_info::<Cutter>();
         let stopping = service.stopping.clone();
@@ -80,9 +83,10 @@ impl ServiceProvider {
         Ok(Running { service, server: Some(server), address })
     }
 
-    /// Not listening at all: for requests through [`Running::router`].
+    /// Not listening at all: for requests through [`Running::router`] or [`Running::answer`]. Its ids are counted,
+    /// so that it does the same again.
     pub fn unbound(behaviour: Behaviour) -> Running {
-        let service = Arc::new(Service::new(behaviour, "token".to_owned()));
+        let service = Arc::new(Service::new(behaviour, "token".to_owned(), Storage::counting()));
         Running { service, server: None, address: SocketAddr::from(([127, 0, 0, 1], 0)) }
     }
 }
@@ -144,6 +148,11 @@ impl Running {
     /// The same provider as an axum router, for requests without a socket.
     pub fn router(&self) -> axum::Router {
         self.service.router()
+    }
+
+    /// Answers one request without a socket; `None`: the connection was cut instead.
+    pub async fn answer(&self, request: axum::http::Request<Bytes>) -> Option<axum::http::Response<Bytes>> {
+        self.service.carried(request).await
     }
 
     /// The habits now.

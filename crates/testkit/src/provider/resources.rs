@@ -1,11 +1,11 @@
 //! Create, read, replace, modify and delete (RFC 7644 §3.3 to §3.6), for single requests and for bulk.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use scim_v2::filter::PatchPath;
 use scimfleet_core::ResourceKind;
 use serde_json::{Map, Value};
-use uuid::Uuid;
+use tokio::time::Instant;
 
 use super::answer::{Answer, Payload, Refusal};
 use super::behaviour::{CreateMembers, DeleteUsers, IdSource, OpCase, PatchBody, PatchPaths};
@@ -142,7 +142,7 @@ fn create(scene: Scene<'_>, storage: &mut Storage, call: &mut Call) -> Result<An
         return Err(Refusal::bad("invalidValue", format!("{} members in a create, at most {max}", members.len())));
     }
     let edits = members::admit(vec![Edit::Add(members)], None, storage, behaviour)?;
-    let id = new_id(scene, call.kind, &incoming.document);
+    let id = named_id(scene, call.kind, &incoming.document).unwrap_or_else(|| storage.fresh_id());
     let visible = Instant::now() + Duration::from_millis(behaviour.visible_after_ms);
     storage.insert(call.kind, id.clone(), incoming.document, visible);
     members::perform(edits, &id, storage);
@@ -157,13 +157,14 @@ fn create(scene: Scene<'_>, storage: &mut Storage, call: &mut Call) -> Result<An
     Ok(answer)
 }
 
-fn new_id(scene: Scene<'_>, kind: ResourceKind, document: &Map<String, Value>) -> String {
+/// The id that follows from the document, where ids do.
+fn named_id(scene: Scene<'_>, kind: ResourceKind, document: &Map<String, Value>) -> Option<String> {
     let from = match scene.behaviour.id {
         IdSource::Random => None,
         IdSource::ExternalId => document.get("externalId"),
         IdSource::Name => document.get(kind.naming_attribute()),
     };
-    from.and_then(Value::as_str).map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)
+    from.and_then(Value::as_str).map(str::to_owned)
 }
 
 fn check_unique(
@@ -180,10 +181,7 @@ fn check_unique(
     if unique && document.get(naming).and_then(Value::as_str).is_some_and(taken) {
         return Err(Refusal::new(409, Some("uniqueness"), format!("`{naming}` is taken")));
     }
-    if scene.behaviour.id == IdSource::Random {
-        return Ok(());
-    }
-    let id = new_id(scene, kind, document);
+    let Some(id) = named_id(scene, kind, document) else { return Ok(()) };
     if Some(id.as_str()) != own && table.contains(&id) {
         return Err(Refusal::new(409, Some("uniqueness"), "`id` is taken"));
     }
@@ -234,7 +232,8 @@ fn store(
     {
         document.insert("displayName".to_owned(), name.clone());
     }
-    let new_id = if scene.behaviour.id == IdSource::Name { new_id(scene, kind, &document) } else { id.to_owned() };
+    let follows = scene.behaviour.id == IdSource::Name;
+    let new_id = named_id(scene, kind, &document).filter(|_| follows).unwrap_or_else(|| id.to_owned());
     storage.replace(kind, id, document);
     if new_id != id {
         storage.rename(kind, id, &new_id);

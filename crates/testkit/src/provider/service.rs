@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Response, header};
+use axum::http::{HeaderMap, Request, Response, header};
 use scimfleet_core::ResourceKind;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answer, Payload, Refusal};
@@ -53,12 +54,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Service {
-    pub(crate) fn new(behaviour: Behaviour, token: String) -> Self {
+    pub(crate) fn new(behaviour: Behaviour, token: String, storage: Storage) -> Self {
         Self {
             behaviour: RwLock::new(Arc::new(behaviour)),
             token: RwLock::new(token),
             base: OnceLock::new(),
-            storage: Mutex::new(Storage::new()),
+            storage: Mutex::new(storage),
             recorder: Mutex::new(Recorder::new()),
             script: Mutex::new(Script::default()),
             violations: Mutex::new(Vec::new()),
@@ -70,6 +71,14 @@ impl Service {
 
     pub(crate) fn router(self: &Arc<Self>) -> Router {
         Router::new().fallback(handle).with_state(Arc::clone(self))
+    }
+
+    /// Answers a request that came without a socket; `None`: the connection was cut.
+    pub(crate) async fn carried(self: &Arc<Self>, request: Request<Bytes>) -> Option<Response<Bytes>> {
+        let response = handle(State(Arc::clone(self)), request.map(Body::from)).await;
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, BODY_BYTES_MAX).await.ok()?;
+        Some(Response::from_parts(parts, body))
     }
 
     pub(crate) fn base(&self) -> &str {
@@ -325,7 +334,7 @@ impl Incoming {
     }
 }
 
-async fn handle(State(service): State<Arc<Service>>, request: Request) -> Response<Body> {
+async fn handle(State(service): State<Arc<Service>>, request: Request<Body>) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
     let cutter = parts.extensions.get::<ConnectInfo<Cutter>>().map(|info| info.0.clone());
     let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else { return Answer::html(400).into_response() };

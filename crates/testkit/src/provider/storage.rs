@@ -2,11 +2,13 @@
 //! of one member at the same cost however much there is.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use scimfleet_core::ResourceKind;
 use scimfleet_core::scim::resource::fold;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
+use uuid::Uuid;
 
 /// A group's members in the order of their arrival.
 #[derive(Debug, Clone, Default)]
@@ -167,6 +169,8 @@ pub(crate) struct Storage {
     groups: Table,
     groups_of: HashMap<String, BTreeSet<String>>,
     pub(crate) deleted: Vec<Deleted>,
+    /// The last id that was given out, where they are counted.
+    serial: Option<u64>,
 }
 
 impl Storage {
@@ -176,6 +180,23 @@ impl Storage {
             groups: Table::new(ResourceKind::Group),
             groups_of: HashMap::new(),
             deleted: Vec::new(),
+            serial: None,
+        }
+    }
+
+    /// The same, with ids that are counted: `r1`, `r2` and on, so that one play is as the other.
+    pub(crate) fn counting() -> Self {
+        Self { serial: Some(0), ..Self::new() }
+    }
+
+    /// An id that nobody has.
+    pub(crate) fn fresh_id(&mut self) -> String {
+        match &mut self.serial {
+            Some(last) => {
+                *last += 1;
+                format!("r{last}")
+            }
+            None => Uuid::new_v4().to_string(),
         }
     }
 

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -20,6 +20,7 @@ use scimfleet_core::{RemoteId, ResourceId};
 use scimfleet_scim_client::{Answer, ScimError, resource_path};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use super::Session;
 use super::wire::{Call, Content, Failure, Route};

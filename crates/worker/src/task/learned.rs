@@ -2,7 +2,7 @@
 //! spoken to. Said once here, so that other tasks and other workers know.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use scimfleet_core::profile::Update;
 use scimfleet_core::retry::Class;
@@ -10,6 +10,7 @@ use scimfleet_core::state::{ProviderState, RunState};
 use scimfleet_core::{ResourceId, ResourceKind};
 use scimfleet_runtime::metrics::THROTTLED_TOTAL;
 use scimfleet_scim_client::{ListPosition, Projection};
+use tokio::time::Instant;
 
 use super::wire::Route;
 use super::{Session, TaskError, run_error};

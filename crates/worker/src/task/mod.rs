@@ -24,7 +24,7 @@ pub(crate) mod wire;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
@@ -40,6 +40,7 @@ use scimfleet_scim_client::RequestContext;
 use scimfleet_store::{ClaimedLink, ProviderRow, Recorded, ResourceRow, RunError, StoreError, TaskClose, Wanted};
 
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use self::attempt::Attempt;
 use self::bulk::{Bulk, Room};

@@ -4,10 +4,11 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use scimfleet_core::ResourceKind;
 use scimfleet_core::retry::Class;
+use tokio::time::Instant;
 
 use super::proof::Proof;
 use super::rate::Learning;

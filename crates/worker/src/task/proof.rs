@@ -3,10 +3,11 @@
 //! once for each request that fits in flight (hazard 19).
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use scimfleet_core::retry::Class;
 use tokio::sync::MutexGuard;
+use tokio::time::Instant;
 
 /// An answer proves the credentials for this long. Under load answers come far more often.
 const PROVES_FOR: Duration = Duration::from_secs(5);

@@ -2,9 +2,10 @@
 //! slowly at first after an outage. What one worker learns is shared (`allowance.rs`).
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use scimfleet_core::ports::{LEARNED_SETTLES, LearnedRate, Rate};
+use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The share of what was too much that is tried next.

@@ -2,7 +2,7 @@
 
 use scimfleet_core::outcome::Outcome;
 use scimfleet_core::plan::Operation;
-use scimfleet_core::retry::{ATTEMPTS_MAX, Class, back_off};
+use scimfleet_core::retry::{ATTEMPTS_MAX, Class, back_off, spread};
 use scimfleet_core::state::{LinkState, ParkReason};
 use scimfleet_core::{ResourceId, ResourceKind};
 use scimfleet_runtime::metrics::{CHANGE_LATENCY_SECONDS, OPERATIONS_TOTAL};
@@ -209,7 +209,7 @@ impl Session<'_> {
                 ..Fate::default()
             },
             Outcome::Again(words) => {
-                let wait = if attempt.link.attempts == 0 { 0 } else { wait_ms(attempt.link.attempts) };
+                let wait = if attempt.link.attempts == 0 { 0 } else { self.wait_ms(attempt, attempt.link.attempts) };
                 Fate {
                     state: if wanted { LinkState::Pending } else { LinkState::Leaving },
                     still_dirty: true,
@@ -229,6 +229,12 @@ impl Session<'_> {
         }
     }
 
+    /// How long an object waits after so many attempts.
+    fn wait_ms(&self, attempt: &Attempt, attempts: u32) -> i64 {
+        let unit = spread(self.provider.row.name(), attempt.id(), attempts);
+        i64::try_from(back_off(attempts, unit).as_millis()).unwrap_or(i64::MAX / 2)
+    }
+
     fn retry(&self, attempt: &Attempt, class: Class, words: &str, unknown: bool, now: i64) -> Fate {
         let attempts = attempt.link.attempts + 1;
         // Its row in the log was written by now.
@@ -241,7 +247,7 @@ impl Session<'_> {
             state: LinkState::Retrying,
             still_dirty: true,
             attempts,
-            due_at_ms: now + wait_ms(attempts),
+            due_at_ms: now + self.wait_ms(attempt, attempts),
             words: Some(words.to_owned()),
             intent: open,
             park_reason: None,
@@ -302,9 +308,6 @@ fn park_refused(result: &mut LinkResult, words: &str) {
     result.last_error = Some(format!("the account seems to belong to another object of ours ({words})"));
 }
 
-fn wait_ms(attempts: u32) -> i64 {
-    i64::try_from(back_off(attempts, rand::random()).as_millis()).unwrap_or(i64::MAX / 2)
-}
 
 /// The intent of an attempt, as it is recorded: the operation, never a value.
 pub(crate) fn intent_of(attempt: &Attempt) -> String {

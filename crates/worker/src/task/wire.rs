@@ -3,7 +3,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use scimfleet_core::outcome::Outcome;
 use scimfleet_core::ports::Rate;
@@ -15,6 +15,7 @@ use scimfleet_core::task::Lane;
 use scimfleet_core::{RemoteId, ResourceKind};
 use scimfleet_scim_client::{Answer, Found, ScimError};
 use tokio::sync::{MutexGuard, OwnedSemaphorePermit};
+use tokio::time::Instant;
 
 use super::attempt::Attempt;
 use super::bulk::{Submitted, bytes_of, operation_of};

@@ -187,7 +187,7 @@ pub(crate) fn name() -> ProviderName {
 }
 
 pub(crate) fn worker(store: &Store) -> Worker {
-    let egress = Egress { private: true, loopback: true, proxy: None };
+    let egress = Egress { private: true, loopback: true, ..Egress::default() };
     let program = PathBuf::from(env!("CARGO_BIN_EXE_worker-child"));
     Worker {
         store: store.clone(),
