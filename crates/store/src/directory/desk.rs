@@ -24,6 +24,7 @@ pub(crate) struct Known {
     pub(crate) revived: bool,
     was_active: bool,
     name_before: Option<String>,
+    external_id_before: Option<String>,
     /// The line that gave it the name it has; `None` while it has the one it came with.
     named_by: Option<usize>,
 }
@@ -96,7 +97,9 @@ impl<'a> Desk<'a> {
         let identity = Identity::of(row.kind, &row.document).ok();
         let name_before = identity.as_ref().filter(|_| !row.deleted).map(|identity| identity.name_key.clone());
         let was_active = row.active;
+        let external_id_before = row.external_id.clone().filter(|_| !row.deleted);
         let known = Known {
+            external_id_before,
             identity,
             touched: false,
             fresh: false,
@@ -267,9 +270,11 @@ impl<'a> Desk<'a> {
         losers
     }
 
-    /// What was touched.
+    /// What was touched, by id.
     pub(crate) fn touched(&self) -> Vec<&Known> {
-        self.known.values().filter(|known| known.touched).collect()
+        let mut touched: Vec<&Known> = self.known.values().filter(|known| known.touched).collect();
+        touched.sort_by(|one, other| one.row.id.cmp(&other.row.id));
+        touched
     }
 }
 
@@ -296,8 +301,15 @@ impl Known {
             revived: false,
             was_active: true,
             name_before: None,
+            external_id_before: None,
             named_by: None,
         }
+    }
+
+    /// Whether it is named as it was not before: those who named it, and nobody was there, mean it now.
+    pub(crate) fn is_newly_named(&self) -> bool {
+        let name = self.identity.as_ref().map(|identity| identity.name_key.as_str());
+        self.fresh || self.revived || self.name_before.as_deref() != name || self.external_id_before != self.row.external_id
     }
 
     fn rename(&mut self, line: usize, name_key: &str) {

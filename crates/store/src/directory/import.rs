@@ -193,14 +193,14 @@ pub(crate) async fn delete_within(
     let rows = sqlx::query(sql).bind(json(ids)).bind(now).fetch_all(&mut *tx).await?;
     erase(tx, dialect, ids).await?;
     let mut changes = forget(tx, dialect, ids).await?;
-    let reports = reports_of(tx, dialect, ids).await?;
+    let reports = reports_to(tx, dialect, ids).await?;
     let groups: Vec<&ResourceId> = changes.iter().map(Change::resource).collect();
     bump(tx, dialect, &groups, now).await?;
     for row in &rows {
         let id = crate::sql::word(row, "resources", "id")?;
         changes.push(Change::new(id, crate::sql::word(row, "resources", "kind")?, "deleted"));
     }
-    changes.extend(reports.into_iter().map(|id| Change::new(id, ResourceKind::User, "modified")));
+    changes.extend(reports);
     write_outbox(tx, dialect, &changes, now).await?;
     Ok(rows.len() as u64)
 }
@@ -288,8 +288,12 @@ async fn write(
     let mut member_changes = set_members(tx, dialect, &desk.members).await?;
     let changed = member_changes.iter().map(|change| change.resource().clone()).collect();
     member_changes.extend(claim_references(tx, dialect, &arrived).await?);
+    let named: Vec<ResourceId> =
+        touched.iter().filter(|known| known.is_newly_named()).map(|known| known.row.id.clone()).collect();
+    let reports = reports_to(tx, dialect, &named).await?;
     let mut changes: Vec<Change> = touched.iter().map(|known| known.change()).collect();
     changes.extend(member_changes);
+    changes.extend(reports);
     write_outbox(tx, dialect, &changes, now).await?;
     Ok(changed)
 }
@@ -383,12 +387,16 @@ fn manager_of(document: &Document) -> Option<String> {
     key_of(document.get(ENTERPRISE_URN)?.get("manager")?.get("value"))
 }
 
-/// Those who report to these users, whatever they name them by; one more than that harms nobody.
-async fn reports_of(
+/// The outbox rows of those who report to these users, whatever they name them by; one more than that harms nobody.
+/// What they are to be sent changes when the manager comes, goes, or goes by another name.
+pub(crate) async fn reports_to(
     tx: &mut Connection,
     dialect: Dialect,
     managers: &[ResourceId],
-) -> Result<Vec<ResourceId>, StoreError> {
+) -> Result<Vec<Change>, StoreError> {
+    if managers.is_empty() {
+        return Ok(Vec::new());
+    }
     let texts = dialect.texts(1);
     let sql = statement(format!(
         "SELECT r.id AS id, r.external_id AS external_id, r.name_key AS name_key FROM {texts} \
@@ -404,5 +412,6 @@ async fn reports_of(
         "SELECT DISTINCT r.id AS id FROM {texts} JOIN resources r ON r.manager_key = b.id WHERE r.deleted_at IS NULL"
     ));
     let rows = sqlx::query(sql).bind(json(&keys)).fetch_all(tx).await?;
-    rows.iter().map(|row| crate::sql::word(row, "resources", "id")).collect()
+    let report = |row| Ok(Change::new(crate::sql::word(row, "resources", "id")?, ResourceKind::User, "modified"));
+    rows.iter().map(report).collect()
 }

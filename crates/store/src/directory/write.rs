@@ -10,7 +10,7 @@ use scimfleet_core::{ResourceId, ResourceKind};
 
 use super::change::{Change, write_outbox};
 use super::desk::new_resource_id;
-use super::import::{NewRow, bump, delete_within, put_rows};
+use super::import::{NewRow, bump, delete_within, put_rows, reports_to};
 use super::membership::{Moves, claim_references};
 use super::read::{COLUMNS, ResourceRow, resource_row};
 use super::search::{GroupMember, group_member};
@@ -120,6 +120,7 @@ impl Store {
         let tombstone = write.tombstone(new.kind, &identity).await?;
         let id = tombstone.unwrap_or_else(new_resource_id);
         write.put(source, &id, new.kind, &identity, &new.document, now).await?;
+        write.newly_named = true;
         write.changes.push(Change::new(id.clone(), new.kind, "created"));
         if !new.members.is_empty() {
             write.edit_members(&id, vec![MemberEdit::Add(new.members)]).await?;
@@ -149,6 +150,8 @@ impl Store {
             let identity = Identity::of(kind, &document).map_err(WriteError::Refused)?;
             write.assert_unique(kind, Some(id), &identity).await?;
             write.put(&before.source, id, kind, &identity, &document, now).await?;
+            let named = Identity::of(kind, &before.document).ok().map(|named| (named.name_key, named.external_id));
+            write.newly_named = named != Some((identity.name_key.clone(), identity.external_id.clone()));
             let leaves = before.active && !identity.active;
             write.changes.push(Change::new(id.clone(), kind, if leaves { "deactivated" } else { "modified" }));
         } else if !write.changes.is_empty() {
@@ -181,7 +184,7 @@ impl Store {
     async fn write(&self) -> Result<Write, StoreError> {
         let mut tx = self.begin().await?;
         Lock::Directory.take(&mut tx, self.dialect()).await?;
-        Ok(Write { tx, dialect: self.dialect(), changes: Vec::new(), arrived: false })
+        Ok(Write { tx, dialect: self.dialect(), changes: Vec::new(), arrived: false, newly_named: false })
     }
 }
 
@@ -192,6 +195,8 @@ struct Write {
     changes: Vec<Change>,
     /// A document was written: somebody may have waited for its names.
     arrived: bool,
+    /// It is named as it was not before: somebody may have named it as manager.
+    newly_named: bool,
 }
 
 impl Write {
@@ -202,6 +207,9 @@ impl Write {
             let others: Vec<&ResourceId> = claimed.iter().map(Change::resource).filter(|group| *group != id).collect();
             bump(&mut self.tx, self.dialect, &others, now).await?;
             self.changes.extend(claimed);
+        }
+        if self.newly_named {
+            self.changes.extend(reports_to(&mut self.tx, self.dialect, std::slice::from_ref(id)).await?);
         }
         write_outbox(&mut self.tx, self.dialect, &self.changes, now).await?;
         let sql = statement(format!("SELECT {COLUMNS} FROM resources r WHERE r.id = $1"));

@@ -1,7 +1,10 @@
 //! What deleting leaves behind: who reported to whom, and tombstones until they are forgotten.
 
+use std::convert::Infallible;
+
+use scimfleet_core::ResourceKind;
 use scimfleet_core::state::LinkState;
-use scimfleet_store::{TaskRecord, Wanted};
+use scimfleet_store::{Edit, NewResource, ResourceRow, TaskRecord, Wanted};
 
 use crate::support::{Database, in_sync, on_both, verdict};
 
@@ -25,6 +28,30 @@ on_both! {
         assert_eq!(db.drain().await, ["Boss deleted", "by-external-id modified", "by-id modified", "by-name modified"]);
         db.store.delete_resources(&[db.id("by-name").await]).await.unwrap();
         assert_eq!(db.drain().await, ["by-name deleted"], "nobody reports to her");
+    }
+
+    async fn who_named_a_manager_before_there_was_one_is_looked_at(db: &Database) {
+        let lines = [report("by-external-id", "E-1"), report("by-name", "bOSS"), report("by-id", "id-boss"), report("of-another", "E-2")];
+        db.import(&lines.each_ref().map(String::as_str)).await;
+        db.drain().await;
+        db.import(&[r#"{"id":"id-boss","userName":"Boss","externalId":"E-1"}"#]).await;
+        assert_eq!(db.drain().await, ["Boss created", "by-external-id modified", "by-id modified", "by-name modified"]);
+        db.import(&[r#"{"id":"id-boss","userName":"Boss","externalId":"E-1","title":"Head"}"#]).await;
+        assert_eq!(db.drain().await, ["Boss modified"], "she is named as before");
+        db.import(&[r#"{"id":"id-boss","userName":"Chief","externalId":"E-1"}"#]).await;
+        assert_eq!(db.drain().await, ["Chief modified", "by-external-id modified", "by-id modified"]);
+    }
+
+    async fn a_manager_who_is_created_one_by_one_is_found(db: &Database) {
+        db.import(&[&report("early", "boss"), &report("late", "chief")]).await;
+        db.drain().await;
+        let document = |name: &str| serde_json::json!({ "userName": name }).as_object().unwrap().clone();
+        let new = NewResource { kind: ResourceKind::User, document: document("boss"), members: Vec::new(), password: None };
+        let boss = db.store.create_resource::<Infallible>("api", new).await.unwrap();
+        assert_eq!(db.drain().await, ["boss created", "early modified"]);
+        let edit = |_: &ResourceRow| Ok::<_, Infallible>(Edit { document: Some(document("chief")), ..Edit::default() });
+        db.store.modify_resource("api", ResourceKind::User, &boss.id, edit).await.unwrap();
+        assert_eq!(db.drain().await, ["chief modified", "late modified"]);
     }
 
     async fn a_tombstone_is_forgotten_when_every_account_is_gone(db: &Database) {
