@@ -33,6 +33,8 @@ pub struct Desired {
     pub warnings: Vec<Violation>,
     /// Users that it refers to and who have no account there yet.
     pub waits_for: Vec<ResourceId>,
+    /// Users that it refers to and who shall have no account there: should one of them get one, it is named.
+    pub left_out: Vec<ResourceId>,
     /// The same with the manager who has no account there yet.
     pub(crate) referring: Option<Referring>,
 }
@@ -234,7 +236,7 @@ fn judge(provider: &Provider, row: &ResourceRow, merged: Merged, referees: &Hash
         document.insert("externalId".to_owned(), Value::from(external_id));
     }
     let with_manager = may_refer(provider, &document, referees).then(|| document.clone());
-    let waits_for = translate_manager(&mut document, referees);
+    let (waits_for, left_out) = translate_manager(&mut document, referees);
     let violations = complete(provider, kind, &mut document);
     let mut report = validate(kind, &document, &provider.schemas);
     report.violations.extend(violations);
@@ -244,7 +246,7 @@ fn judge(provider: &Provider, row: &ResourceRow, merged: Merged, referees: &Hash
     let referring =
         waits_for.first().zip(with_manager).and_then(|(to, document)| referring(provider, row, to, document));
     let digest = digest(&document);
-    Desire::Wanted(Box::new(Desired { document, digest, warnings: report.warnings, waits_for, referring }))
+    Desire::Wanted(Box::new(Desired { document, digest, warnings: report.warnings, waits_for, left_out, referring }))
 }
 
 /// Puts the document into the shape that the provider asks for; gives back what it demands and lacks.
@@ -289,17 +291,23 @@ fn refer_to(document: &mut Document, reference: &str) {
     }
 }
 
-/// Puts the manager's account in place of the directory's reference; takes it out while there is none.
-fn translate_manager(document: &mut Document, referees: &HashMap<String, Referee>) -> Vec<ResourceId> {
-    let Some(referee) = manager_of(document).and_then(|reference| referees.get(reference)) else { return Vec::new() };
+/// Puts the manager's account in place of the directory's reference; takes it out while there is none. Returns whom
+/// to wait for, and who is left out.
+fn translate_manager(
+    document: &mut Document,
+    referees: &HashMap<String, Referee>,
+) -> (Vec<ResourceId>, Vec<ResourceId>) {
+    let nobody = || (Vec::new(), Vec::new());
+    let Some(referee) = manager_of(document).and_then(|reference| referees.get(reference)) else { return nobody() };
     if let Some(account) = &referee.remote_id {
         refer_to(document, account.as_str());
-        return Vec::new();
+        return nobody();
     }
-    let Some(Value::Object(extension)) = document.get_mut(ENTERPRISE_URN) else { return Vec::new() };
+    let Some(Value::Object(extension)) = document.get_mut(ENTERPRISE_URN) else { return nobody() };
     extension.shift_remove("manager");
     if extension.is_empty() {
         document.shift_remove(ENTERPRISE_URN);
     }
-    if referee.expected { vec![referee.resource_id.clone()] } else { Vec::new() }
+    let manager = vec![referee.resource_id.clone()];
+    if referee.expected { (manager, Vec::new()) } else { (Vec::new(), manager) }
 }

@@ -45,8 +45,8 @@ impl Store {
                 "SELECT b.reference AS reference, r.id AS id, {preference} AS preference, \
                  CASE WHEN r.deleted_at IS NULL THEN 0 ELSE 1 END AS deleted, \
                  CASE WHEN r.deleted_at IS NULL THEN l.remote_id ELSE NULL END AS remote_id, \
-                 CASE WHEN l.wanted = 'yes' AND l.park_reason IS NULL AND r.active = 1 AND r.deleted_at IS NULL \
-                 THEN 1 ELSE 0 END AS expected \
+                 CASE WHEN l.wanted = 'yes' AND l.state NOT IN ('parked', 'gone', 'kept') AND r.active = 1 \
+                 AND r.deleted_at IS NULL THEN 1 ELSE 0 END AS expected \
                  FROM {batch} JOIN resources r ON {condition} AND r.kind = 'user' \
                  LEFT JOIN links l ON l.provider_id = $1 AND l.resource_id = r.id"
             )

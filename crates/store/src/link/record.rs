@@ -9,7 +9,7 @@ use serde::Serialize;
 use sqlx::Row;
 
 use super::owed_members::{OwedMember, forget_owed, owe, owe_left};
-use super::waits::{wait_for, wake};
+use super::waits::{wait_for, wait_no_more, wake, will_not_come};
 use crate::connect::Store;
 use crate::error::StoreError;
 use crate::lock::{Lock, past_deadlocks};
@@ -66,6 +66,13 @@ pub struct LinkResult {
     pub members_compared: bool,
 }
 
+impl LinkResult {
+    /// It has no account, and none is about to come.
+    fn settles_without_account(&self) -> bool {
+        self.remote_id.is_none() && !self.still_dirty
+    }
+}
+
 fn as_int<S: serde::Serializer>(value: &bool, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_i64(i64::from(*value))
 }
@@ -110,6 +117,8 @@ pub struct TaskRecord {
     pub emptied: Vec<ResourceId>,
     /// `(waiting, needed)`.
     pub waits: Vec<(ResourceId, ResourceId)>,
+    /// Those of the waits for what was about to come; the others are for what was left out.
+    pub expected: Vec<(ResourceId, ResourceId)>,
     /// Objects that have an account since this task.
     pub arrived: Vec<ResourceId>,
     /// One row for every write.
@@ -175,7 +184,7 @@ impl Store {
         // Taken before any row is locked, so that waiting for it cannot close a circle.
         if !record.waits.is_empty() {
             Lock::Waiting(provider).take(&mut tx, dialect).await?;
-        } else if !record.arrived.is_empty() {
+        } else if !record.arrived.is_empty() || record.results.iter().any(LinkResult::settles_without_account) {
             Lock::Arriving(provider).take(&mut tx, dialect).await?;
         }
         let mut recorded = update_links(&mut tx, dialect, provider, &record.results, now).await?;
@@ -183,13 +192,21 @@ impl Store {
         empty_groups(&mut tx, dialect, provider, &record.emptied).await?;
         write_memberships(&mut tx, dialect, provider, &record.memberships, &recorded.stale).await?;
         forget_owed(&mut tx, dialect, provider, &record.compared, &recorded.stale).await?;
-        let there = wait_for(&mut tx, dialect, provider, &record.waits).await?;
+        let mut there = wait_for(&mut tx, dialect, provider, &record.waits).await?;
+        there.extend(will_not_come(&mut tx, dialect, provider, &record.expected).await?);
         let again: Vec<ResourceId> = there.iter().map(|(waiting, _)| waiting.clone()).collect();
         mark_again(&mut tx, dialect, provider, &again).await?;
         owe(&mut tx, dialect, provider, &there).await?;
         recorded.again.extend(again);
         let arrived: Vec<&ResourceId> = record.arrived.iter().collect();
         recorded.woken = wake(&mut tx, dialect, provider, &arrived).await?;
+        let without: Vec<&ResourceId> = record
+            .results
+            .iter()
+            .filter(|result| result.settles_without_account() && !recorded.stale.contains(&result.resource_id))
+            .map(|result| &result.resource_id)
+            .collect();
+        recorded.woken.extend(wait_no_more(&mut tx, dialect, provider, &without).await?);
         let left: Vec<&ResourceId> = record.left.iter().filter(|id| !recorded.stale.contains(id)).collect();
         recorded.woken.extend(owe_left(&mut tx, dialect, provider, &left, now).await?);
         let passwords: Vec<DeliveredPassword> =

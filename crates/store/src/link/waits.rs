@@ -2,7 +2,7 @@
 //! everybody who arrived before has committed and is seen, everybody who arrives later sees who waits. So
 //! no wake-up is lost, and the two never lock each other's links.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use scimfleet_core::{ProviderId, ResourceId};
 use serde::Serialize;
@@ -46,6 +46,58 @@ pub(crate) async fn wait_for(
     Ok(waits.iter().filter(|(_, needed)| there.contains(needed)).cloned().collect())
 }
 
+/// What `expected` names as `(waiting, needed)` and will not come after all: it is not wanted, or was settled without
+/// an account. The conditions are those by which a worker decides whom to wait for, so that whoever is told of it
+/// does not wait for it again.
+pub(crate) async fn will_not_come(
+    tx: &mut Connection,
+    dialect: Dialect,
+    provider: ProviderId,
+    expected: &[(ResourceId, ResourceId)],
+) -> Result<Vec<(ResourceId, ResourceId)>, StoreError> {
+    if expected.is_empty() {
+        return Ok(Vec::new());
+    }
+    let needed: BTreeSet<&ResourceId> = expected.iter().map(|(_, needed)| needed).collect();
+    let texts = dialect.texts(2);
+    let sql = statement(format!(
+        "SELECT b.id AS resource_id FROM {texts} JOIN resources r ON r.id = b.id \
+         LEFT JOIN links l ON l.provider_id = $1 AND l.resource_id = b.id \
+         WHERE l.resource_id IS NULL OR l.wanted <> 'yes' OR r.deleted_at IS NOT NULL OR (l.remote_id IS NULL \
+         AND (l.state IN ('parked', 'gone', 'kept') OR (r.kind = 'user' AND r.active = 0)))"
+    ));
+    let rows = sqlx::query(sql).bind(provider.to_string()).bind(json(&needed)).fetch_all(&mut *tx).await?;
+    let not_coming: HashSet<ResourceId> =
+        rows.iter().map(|row| word(row, "links", "resource_id")).collect::<Result<_, _>>()?;
+    Ok(expected.iter().filter(|(_, needed)| not_coming.contains(needed)).cloned().collect())
+}
+
+/// Tells whoever waits for one of these that it was settled without an account: they are looked at again, and no
+/// longer wait for it. Who only left it out is not concerned. Returns who was told.
+pub(crate) async fn wait_no_more(
+    tx: &mut Connection,
+    dialect: Dialect,
+    provider: ProviderId,
+    settled: &[&ResourceId],
+) -> Result<Vec<ResourceId>, StoreError> {
+    if settled.is_empty() {
+        return Ok(Vec::new());
+    }
+    let texts = dialect.texts(2);
+    let sql = statement(format!(
+        "SELECT w.waiting_id AS waiting_id, w.needed_id AS needed_id FROM {texts} \
+         JOIN link_waits w ON w.provider_id = $1 AND w.needed_id = b.id \
+         JOIN links l ON l.provider_id = $1 AND l.resource_id = w.waiting_id WHERE l.state = 'waiting'"
+    ));
+    let rows = sqlx::query(sql).bind(provider.to_string()).bind(json(settled)).fetch_all(&mut *tx).await?;
+    let pairs = rows.iter().map(pair).collect::<Result<Vec<_>, _>>()?;
+    look_again(tx, dialect, provider, &pairs).await
+}
+
+fn pair(row: &AnyRow) -> Result<(ResourceId, ResourceId), StoreError> {
+    Ok((word(row, "link_waits", "waiting_id")?, word(row, "link_waits", "needed_id")?))
+}
+
 /// Wakes whoever waited for `arrived`; their links are marked, and keep the time since when they wait.
 /// Returns who was woken.
 pub(crate) async fn wake(
@@ -62,21 +114,28 @@ pub(crate) async fn wake(
         "DELETE FROM link_waits WHERE provider_id = $1 AND needed_id IN (SELECT b.id FROM {texts}) RETURNING waiting_id, needed_id"
     ));
     let rows = sqlx::query(sql).bind(provider.to_string()).bind(json(arrived)).fetch_all(&mut *tx).await?;
-    let pairs: Vec<(ResourceId, ResourceId)> = rows
-        .iter()
-        .map(|row| Ok((word(row, "link_waits", "waiting_id")?, word(row, "link_waits", "needed_id")?)))
-        .collect::<Result<_, StoreError>>()?;
-    let mut woken: Vec<ResourceId> = pairs.iter().map(|(waiting, _)| waiting.clone()).collect();
-    woken.sort();
-    woken.dedup();
+    let pairs = rows.iter().map(pair).collect::<Result<Vec<_>, _>>()?;
+    look_again(tx, dialect, provider, &pairs).await
+}
+
+/// Marks those who wait, and notes whom they lacked; returns them.
+async fn look_again(
+    tx: &mut Connection,
+    dialect: Dialect,
+    provider: ProviderId,
+    pairs: &[(ResourceId, ResourceId)],
+) -> Result<Vec<ResourceId>, StoreError> {
+    let woken: BTreeSet<ResourceId> = pairs.iter().map(|(waiting, _)| waiting.clone()).collect();
+    let woken: Vec<ResourceId> = woken.into_iter().collect();
     if !woken.is_empty() {
+        let texts = dialect.texts(2);
         let sql = statement(format!(
             "UPDATE links SET dirty = 1, marked = marked + 1, \
              queued_at = CASE WHEN dirty = 0 THEN NULL ELSE queued_at END WHERE provider_id = $1 \
              AND resource_id IN (SELECT b.id FROM {texts})"
         ));
         sqlx::query(sql).bind(provider.to_string()).bind(json(&woken)).execute(&mut *tx).await?;
-        owe(tx, dialect, provider, &pairs).await?;
+        owe(tx, dialect, provider, pairs).await?;
     }
     Ok(woken)
 }

@@ -2,9 +2,9 @@
 
 use scimfleet_core::state::LinkState;
 use scimfleet_core::{ProviderId, ResourceId};
-use scimfleet_store::{ClaimedLink, LinkResult, Recorded, Store, TaskRecord};
+use scimfleet_store::{ClaimedLink, LinkResult, Recorded, Store, TaskRecord, Wanted};
 
-use crate::support::{LONG, in_sync, on_both, unchanged};
+use crate::support::{LONG, in_sync, on_both, unchanged, verdict};
 
 /// Interleavings of one wait with one arrival on each database.
 const ROUNDS: usize = 150;
@@ -30,6 +30,41 @@ on_both! {
         let recorded = wait(&db.store, provider, db.claim(provider, &ids[1]).await, &ids[0]).await;
         assert_eq!(recorded.again, [ids[1].clone()], "what is there is not waited for");
         assert_eq!(db.store.mark_waiting(provider).await.unwrap(), 0);
+    }
+
+    async fn nobody_waits_for_what_will_not_come(db: &Database) {
+        let provider = db.provider("acme", &["anna"]).await;
+        db.import(&[r#"{"displayName":"G"}"#, r#"{"displayName":"H"}"#]).await;
+        db.store.want_everything(provider).await.unwrap();
+        let ids = db.ids(&["anna", "G", "H"]).await;
+        let recorded = wait(&db.store, provider, db.claim(provider, &ids[1]).await, &ids[0]).await;
+        assert_eq!(recorded.again, [], "she is about to come");
+        let late = db.claim(provider, &ids[2]).await;
+        db.store.apply_verdicts(provider, &[verdict(&ids[0], Wanted::OutOfScope, false)]).await.unwrap();
+        let anna = db.claim(provider, &ids[0]).await;
+        let gone = LinkResult { state: LinkState::Gone, remote_id: None, still_dirty: false, ..in_sync(&anna) };
+        let record = TaskRecord { results: vec![gone], ..TaskRecord::default() };
+        let recorded = db.store.record(provider, &record).await.unwrap();
+        assert_eq!(recorded.woken, [ids[1].clone()], "she left before she came");
+        assert!(db.link(provider, &ids[1]).await.dirty);
+        let recorded = wait(&db.store, provider, late, &ids[0]).await;
+        assert_eq!(recorded.again, [ids[2].clone()], "she left while somebody began to wait");
+    }
+
+    async fn who_only_left_somebody_out_rests(db: &Database) {
+        let provider = db.provider("acme", &["anna"]).await;
+        db.import(&[r#"{"displayName":"G"}"#]).await;
+        db.store.want_everything(provider).await.unwrap();
+        let ids = db.ids(&["anna", "G"]).await;
+        db.store.apply_verdicts(provider, &[verdict(&ids[0], Wanted::OutOfScope, false)]).await.unwrap();
+        let group = db.claim(provider, &ids[1]).await;
+        let waits = vec![(ids[1].clone(), ids[0].clone())];
+        let record = TaskRecord { results: vec![in_sync(&group)], waits, ..TaskRecord::default() };
+        assert_eq!(db.store.record(provider, &record).await.unwrap(), Recorded::default());
+        let anna = db.claim(provider, &ids[0]).await;
+        let gone = LinkResult { state: LinkState::Gone, remote_id: None, ..in_sync(&anna) };
+        let record = TaskRecord { results: vec![gone], ..TaskRecord::default() };
+        assert_eq!(db.store.record(provider, &record).await.unwrap(), Recorded::default());
     }
 
     async fn no_wake_up_is_lost(db: &Database) {
@@ -103,7 +138,8 @@ on_both! {
 async fn wait(store: &Store, provider: ProviderId, link: ClaimedLink, needed: &ResourceId) -> Recorded {
     let result = LinkResult { state: LinkState::Waiting, ..unchanged(&link) };
     let waits = vec![(link.resource_id.clone(), needed.clone())];
-    store.record(provider, &TaskRecord { results: vec![result], waits, ..TaskRecord::default() }).await.unwrap()
+    let record = TaskRecord { results: vec![result], expected: waits.clone(), waits, ..TaskRecord::default() };
+    store.record(provider, &record).await.unwrap()
 }
 
 async fn arrive(store: &Store, provider: ProviderId, link: ClaimedLink) -> Recorded {

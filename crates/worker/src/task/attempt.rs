@@ -93,6 +93,8 @@ pub(crate) struct Attempt {
     pub(crate) log: Vec<LogEntry>,
     pub(crate) sent_members: Vec<MembershipChange>,
     pub(crate) waits_for: Vec<ResourceId>,
+    /// Users that it refers to and who shall have no account.
+    pub(crate) left_out: Vec<ResourceId>,
     pub(crate) arrived: bool,
     /// A password that its account lacks.
     pub(crate) password: Option<PendingPassword>,
@@ -137,6 +139,7 @@ impl Attempt {
             log: Vec::new(),
             sent_members: Vec::new(),
             waits_for: Vec::new(),
+            left_out: Vec::new(),
             arrived: false,
             password: None,
             delivered: Vec::new(),

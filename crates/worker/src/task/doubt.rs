@@ -88,6 +88,7 @@ impl Session<'_> {
             Ok(answer) => {
                 let ours = shows_external_id(identity, &answer);
                 attempt.has_found(account, ours, answer);
+                attempt.arrived = true;
                 self.resolved(attempt);
                 None
             }

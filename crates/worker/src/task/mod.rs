@@ -299,6 +299,7 @@ impl Session<'_> {
             attempt.doubts = doubts_of(attempt);
             if let Some(desired) = &attempt.desired {
                 attempt.waits_for.extend(desired.waits_for.iter().cloned());
+                attempt.left_out.extend(desired.left_out.iter().cloned());
             }
         }
         self.identify_orphans(attempts).await?;

@@ -59,14 +59,17 @@ impl Session<'_> {
                 record.left.push(attempt.id().clone());
             }
             let id = attempt.id().clone();
-            let left_out = std::mem::take(&mut attempt.members.left_out);
-            record.waits.extend(attempt.waits_for.drain(..).chain(left_out).map(|needed| (id.clone(), needed)));
+            let expected = attempt.waits_for.drain(..).map(|needed| (id.clone(), needed));
+            record.expected.extend(expected);
+            let left_out = attempt.left_out.drain(..).chain(std::mem::take(&mut attempt.members.left_out));
+            record.waits.extend(left_out.map(|needed| (id.clone(), needed)));
             if attempt.arrived && attempt.account.remote_id.is_some() {
                 record.arrived.push(id);
             }
             record.log.append(&mut attempt.log);
             record.passwords.append(&mut attempt.delivered);
         }
+        record.waits.extend(record.expected.iter().cloned());
         record.close = self.task.run.map(|_| self.close(counts, later, left));
         match self.worker.store.record(self.provider.row.id, &record).await {
             Err(StoreError::Refused(error)) if record.results.len() > 1 => {
@@ -100,6 +103,7 @@ impl Session<'_> {
                 left: record.left.iter().filter(|id| of(id)).cloned().collect(),
                 emptied: record.emptied.iter().filter(|id| of(id)).cloned().collect(),
                 waits: record.waits.iter().filter(|(waiting, _)| of(waiting)).cloned().collect(),
+                expected: record.expected.iter().filter(|(waiting, _)| of(waiting)).cloned().collect(),
                 arrived: record.arrived.iter().filter(|id| of(id)).cloned().collect(),
                 log: record.log.iter().filter(|entry| of(&entry.resource_id)).cloned().collect(),
                 passwords: record.passwords.iter().filter(|one| of(&one.resource_id)).cloned().collect(),
