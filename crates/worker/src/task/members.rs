@@ -275,7 +275,8 @@ impl Session<'_> {
 
     /// For a provider that only takes the whole group.
     async fn put_members(&self, attempt: &mut Attempt, account: &RemoteId) -> Result<(), Outcome> {
-        let Some(document) = attempt.account.sent.clone() else { return Ok(()) };
+        let desired = attempt.desired.as_ref().map(|desired| &desired.document);
+        let Some(document) = attempt.account.sent.as_ref().or(desired).cloned() else { return Ok(()) };
         let shown = match self.read_before_put(attempt, account, &document).await {
             Ok(shown) => shown,
             Err(halt) => return Err(self.members_halted(attempt, &halt).await),

@@ -32,7 +32,13 @@ impl Session<'_> {
                 }
                 return idle(plan);
             }
-            Operation::Nothing(_) => Ok(()),
+            Operation::Nothing(why) => {
+                // Of an account that was taken over nothing was sent, and a PUT of the members carries the rest as well.
+                if *why == Idle::InSync {
+                    note_desired_sent(attempt);
+                }
+                Ok(())
+            }
             Operation::Patch { operations } => {
                 let document = attempt.desired.as_ref().map(|desired| desired.document.clone());
                 match self.with_others(attempt, &account, &plan.changes, operations).await {

@@ -49,6 +49,19 @@ async fn team() -> Stage {
     stage
 }
 
+/// Nothing but the members differs, and a provider that only takes whole groups was never sent one.
+#[tokio::test]
+async fn a_group_that_is_taken_over_gets_its_members_by_put() {
+    let stage = Stage::new(Behaviour { patch: false, ..plain() }).await;
+    stage.target.seed_group(serde_json::json!({ "displayName": "Team", "externalId": "Team" })).unwrap();
+    stage.users(2).await;
+    stage.changes(USER, Lane::Changes).await;
+    stage.import(&[group("Team", &["u0000", "u0001"])]).await;
+    stage.changes(GROUP, Lane::Changes).await;
+    assert_eq!(members(&stage), accounts(&stage, &["u0000", "u0001"]).await);
+    assert_eq!(stage.link("Team").await.state, LinkState::InSync);
+}
+
 #[tokio::test]
 async fn a_member_that_was_parked_arrives_by_itself() {
     let stage = Stage::new(plain()).await;
