@@ -2,6 +2,7 @@
 //! owed. Every statement serves a whole task.
 
 pub(crate) mod claim;
+pub(crate) mod names;
 pub(crate) mod owed_members;
 pub(crate) mod read;
 pub(crate) mod record;

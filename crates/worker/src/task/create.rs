@@ -15,12 +15,20 @@ use super::lookup::{Listed, Look, LookError, Sought};
 use super::wire::{Call, Content, Failure, Halt, Write};
 use crate::planted::{Defect, is_planted};
 
+/// How often a create is sent whose name is taken and that nobody seems to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Posts {
+    Once,
+    /// Once more: it may have come free in between.
+    AgainIfFree,
+}
+
 impl Session<'_> {
     /// POST, after looking whether the account is there already (R16).
     pub(crate) async fn create(&self, attempt: &mut Attempt, document: &Document, listed: Option<&Listed>) -> Outcome {
         let sought = Sought::of(attempt.link.kind, document);
         if is_planted(Defect::NoLookUp) {
-            return self.post(attempt, document, &sought).await;
+            return self.post(attempt, document, &sought, Posts::Once).await;
         }
         let look = match listed {
             Some(listed) if !attempt.has_open_intent() => Look::Listed(listed),
@@ -28,13 +36,13 @@ impl Session<'_> {
         };
         match self.look_up(attempt, &sought, look).await {
             Err(error) => self.cannot_look(&error),
-            Ok(Judgement::Conflict(words)) => Outcome::Parked(ParkReason::Conflict, words),
+            Ok(Judgement::Conflict(words)) => self.name_taken(attempt, &sought.name_key, words).await,
             Ok(Judgement::Take(account)) => self.adopt(attempt, account).await,
-            Ok(Judgement::Nobody) => self.post(attempt, document, &sought).await,
+            Ok(Judgement::Nobody) => self.post(attempt, document, &sought, Posts::AgainIfFree).await,
         }
     }
 
-    async fn post(&self, attempt: &mut Attempt, document: &Document, sought: &Sought) -> Outcome {
+    async fn post(&self, attempt: &mut Attempt, document: &Document, sought: &Sought, posts: Posts) -> Outcome {
         let kind = attempt.link.kind;
         let with_members = kind == ResourceKind::Group && self.provider.profile.members_in_create;
         if let Ok(most @ 1..) = usize::try_from(self.provider.profile.members_per_create) {
@@ -56,7 +64,7 @@ impl Session<'_> {
                 self.created(attempt, answer, document, sought, with_members).await
             }
             Err(Halt::Failed(failure)) if failure.class() == Class::Conflict => {
-                self.after_conflict(attempt, sought, &failure).await
+                self.after_conflict(attempt, (document, sought, posts), &failure).await
             }
             Err(halt) => self.halted(&halt),
         }
@@ -96,16 +104,36 @@ impl Session<'_> {
         Outcome::Created
     }
 
-    /// A 409 means that somebody holds the name: perhaps our own earlier create.
-    async fn after_conflict(&self, attempt: &mut Attempt, sought: &Sought, failure: &Failure) -> Outcome {
+    /// A 409 means that somebody holds the name: perhaps our own earlier create, perhaps one of ours that is about
+    /// to let it go, or did so by now.
+    async fn after_conflict(
+        &self,
+        attempt: &mut Attempt,
+        (document, sought, posts): (&Document, &Sought, Posts),
+        failure: &Failure,
+    ) -> Outcome {
         match self.look_up(attempt, sought, Look::Live).await {
             Ok(Judgement::Take(account)) => self.adopt(attempt, account).await,
-            Ok(Judgement::Conflict(words)) => Outcome::Parked(ParkReason::Conflict, words),
-            Ok(Judgement::Nobody) => Outcome::Parked(
-                ParkReason::Conflict,
-                format!("{}; no account that may be taken over was found by {}", **failure, self.match_words()),
-            ),
+            Ok(Judgement::Conflict(words)) => self.name_taken(attempt, &sought.name_key, words).await,
+            Ok(Judgement::Nobody) if posts == Posts::AgainIfFree => {
+                Box::pin(self.post(attempt, document, sought, Posts::Once)).await
+            }
+            Ok(Judgement::Nobody) => {
+                let tried = self.match_words();
+                let words = format!("{}; no account that may be taken over was found by {tried}", **failure);
+                self.name_taken(attempt, &sought.name_key, words).await
+            }
             Err(error) => self.cannot_look(&error),
+        }
+    }
+
+    /// Somebody there has the name: one of ours lets it go, sooner or later (R24); of others nobody knows.
+    pub(crate) async fn name_taken(&self, attempt: &Attempt, name_key: &str, words: String) -> Outcome {
+        let (provider, kind) = (self.provider.row.id, attempt.link.kind);
+        match self.worker.store.may_let_go_of(provider, kind, name_key, attempt.id()).await {
+            Ok(true) => Outcome::Retry { class: Class::Conflict, words, unknown: false },
+            Ok(false) => Outcome::Parked(ParkReason::Conflict, words),
+            Err(error) => self.cannot_look(&LookError::Store(error)),
         }
     }
 

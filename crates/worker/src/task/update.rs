@@ -6,7 +6,6 @@ use scimfleet_core::profile::Update;
 use scimfleet_core::retry::Class;
 use scimfleet_core::scim::Document;
 use scimfleet_core::scim::message::PatchOperation;
-use scimfleet_core::state::ParkReason;
 use scimfleet_core::{RemoteId, ResourceKind};
 use scimfleet_scim_client::Answer;
 
@@ -188,7 +187,11 @@ impl Session<'_> {
             Class::Conflict if attempt.link.attempts < 5 => {
                 Outcome::Retry { class: Class::Conflict, words: failure.to_string(), unknown: false }
             }
-            Class::Conflict => Outcome::Parked(ParkReason::Conflict, failure.to_string()),
+            Class::Conflict => {
+                let kind = attempt.link.kind;
+                let name_key = attempt.desired.as_ref().map(|desired| Sought::of(kind, &desired.document).name_key);
+                self.name_taken(attempt, &name_key.unwrap_or_default(), failure.to_string()).await
+            }
             _ => self.failed(failure),
         }
     }
