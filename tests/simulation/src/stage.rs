@@ -172,7 +172,12 @@ impl<'a> Stage<'a> {
                     .iter()
                     .filter_map(|id| directory.user_line(id).or_else(|| directory.group_line(id)))
                     .collect();
-                self.trace.tell(|| format!("the directory writes {ids:?}"));
+                for id in ids {
+                    self.trace.tell(|| match directory.users.get(id) {
+                        Some(user) => format!("the directory writes {id}: {user:?}"),
+                        None => format!("the directory writes {id}: {:?}", directory.groups.get(id)),
+                    });
+                }
                 for outcome in self.world.store.import_as(SOURCE, Absent::Clears, lines).await? {
                     if let Imported::Rejected(rejection) = outcome {
                         return Err(format!("an edit was rejected: {rejection}").into());
