@@ -155,7 +155,8 @@ pub(crate) async fn owe_changes(
     Ok(())
 }
 
-/// Marks the groups that hold one of these at the provider, and notes it. Returns the groups.
+/// Marks the groups that hold one of these at the provider, and those that are being written with one of these or
+/// were refused because of it, and notes it. Returns the groups.
 pub(crate) async fn owe_left(
     tx: &mut Connection,
     dialect: Dialect,
@@ -177,7 +178,24 @@ pub(crate) async fn owe_left(
     ));
     let query = sqlx::query(sql).bind(provider.to_string()).bind(json(left)).bind(now);
     let rows = query.fetch_all(&mut *tx).await?;
-    let groups = rows.iter().map(|row| word(row, "links", "resource_id")).collect::<Result<Vec<_>, _>>()?;
+    let mut groups = rows.iter().map(|row| word(row, "links", "resource_id")).collect::<Result<Vec<_>, _>>()?;
+    // A write that named somebody whose account was about to go is refused: of those under way it is not known yet.
+    let sql = statement(format!(
+        "UPDATE links SET dirty = 1, marked = marked + 1, due_at = 0, park_reason = NULL, \
+         state = CASE WHEN state = 'parked' THEN 'pending' ELSE state END, \
+         marked_at = CASE WHEN dirty = 0 THEN $3 ELSE marked_at END, \
+         queued_at = CASE WHEN dirty = 0 THEN NULL ELSE queued_at END \
+         WHERE provider_id = $1 AND kind = 'group' AND wanted = 'yes' AND held_by IS NULL \
+         AND (park_reason = 'refused' OR lease_holder IS NOT NULL) AND resource_id IN \
+         (SELECT m.group_id FROM {texts} JOIN memberships m ON m.member_id = b.id) RETURNING resource_id"
+    ));
+    let query = sqlx::query(sql).bind(provider.to_string()).bind(json(left)).bind(now);
+    for row in &query.fetch_all(&mut *tx).await? {
+        let group = word(row, "links", "resource_id")?;
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
     let sql = statement(format!(
         "{OWED} SELECT $1, s.group_id, s.member_id, 1 FROM {texts} \
          JOIN sent_memberships s ON s.provider_id = $1 AND s.member_id = b.id \

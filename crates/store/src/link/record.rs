@@ -235,9 +235,12 @@ async fn update_links(
     if results.is_empty() {
         return Ok(Recorded::default());
     }
+    // Parked is what needs a change, and whoever was marked meanwhile was changed: it is owed as before.
     let batch = dialect.batch(2, &RESULT);
     let sql = statement(format!(
-        "UPDATE links SET state = b.state, park_reason = b.park_reason, remote_id = b.remote_id, \
+        "UPDATE links SET state = CASE WHEN b.state = 'parked' AND links.marked <> b.marked \
+         THEN CASE WHEN links.wanted = 'yes' THEN 'pending' ELSE 'leaving' END ELSE b.state END, \
+         park_reason = CASE WHEN links.marked = b.marked THEN b.park_reason END, remote_id = b.remote_id, \
          ownership = b.ownership, version = b.version, sent_digest = b.sent_digest, sent_document = b.sent_document, \
          synced_generation = b.synced_generation, attempts = b.attempts, due_at = b.due_at_ms, \
          last_error = b.last_error, intent = b.intent, last_run = COALESCE(b.last_run, links.last_run), \

@@ -2,13 +2,61 @@
 
 use std::time::Duration;
 
-use scimfleet_core::state::LinkState;
+use scimfleet_core::state::{LinkState, ParkReason};
 use scimfleet_core::{ProviderId, ResourceId, ResourceKind};
-use scimfleet_store::{LinkResult, LogEntry, MembershipChange, TaskRecord, TrailFilter, Wanted};
+use scimfleet_store::{ClaimedLink, LinkResult, LogEntry, MembershipChange, TaskRecord, TrailFilter, Wanted};
 
 use crate::support::{in_sync, on_both, remote, unchanged, verdict};
 
 on_both! {
+    async fn who_was_changed_while_being_parked_is_owed(db: &Database) {
+        let provider = db.provider("acme", &["anna"]).await;
+        let anna = db.id("anna").await;
+        let claimed = db.claim(provider, &anna).await;
+        db.store.apply_verdicts(provider, &[verdict(&anna, Wanted::Yes, true)]).await.unwrap();
+        let recorded = db.store.record(provider, &parked(&claimed)).await.unwrap();
+        assert_eq!(recorded.again, [anna.clone()]);
+        let link = db.link(provider, &anna).await;
+        assert_eq!((link.state, link.park_reason, link.dirty), (LinkState::Pending, None, true));
+        let owed = db.store.owed(provider, None, 10).await.unwrap();
+        assert_eq!(owed.len(), 1, "whatever becomes of the message: {owed:?}");
+        db.store.record(provider, &parked(&db.claim(provider, &anna).await)).await.unwrap();
+        let link = db.link(provider, &anna).await;
+        assert_eq!((link.state, link.dirty), (LinkState::Parked, false), "nothing happened meanwhile");
+    }
+
+    async fn a_group_refused_for_a_member_who_left_is_looked_at(db: &Database) {
+        let provider = db.provider("acme", &["anna"]).await;
+        db.import(&[r#"{"displayName":"G","members":["anna"]}"#, r#"{"displayName":"H"}"#]).await;
+        db.store.want_everything(provider).await.unwrap();
+        let ids = db.ids(&["anna", "G", "H"]).await;
+        db.settle(provider, &ids[0]).await;
+        for group in &ids[1..] {
+            db.store.record(provider, &parked(&db.claim(provider, group).await)).await.unwrap();
+        }
+        let anna = db.claim(provider, &ids[0]).await;
+        let gone = LinkResult { state: LinkState::Gone, remote_id: None, ..in_sync(&anna) };
+        let record = TaskRecord { results: vec![gone], left: vec![ids[0].clone()], ..TaskRecord::default() };
+        assert_eq!(db.store.record(provider, &record).await.unwrap().woken, [ids[1].clone()]);
+        assert_eq!(db.link(provider, &ids[1]).await.state, LinkState::Pending);
+        assert_eq!(db.link(provider, &ids[2]).await.state, LinkState::Parked, "she was in no other group");
+    }
+
+    async fn a_name_comes_free_when_an_account_of_ours_is_about_to_change(db: &Database) {
+        let provider = db.provider("acme", &["anna", "ben_"]).await;
+        let [anna, ben] = db.ids(&["anna", "ben_"]).await.try_into().unwrap();
+        let free = async |name: &str| db.store.may_let_go_of(provider, ResourceKind::User, name, &ben).await.unwrap();
+        assert!(!free("anna").await, "she has no account yet");
+        let claimed = db.claim(provider, &anna).await;
+        let document = Some(r#"{"userName":"Old%Name"}"#.to_owned());
+        let sent = LinkResult { sent_document: document, ..in_sync(&claimed) };
+        db.store.record(provider, &TaskRecord { results: vec![sent], ..TaskRecord::default() }).await.unwrap();
+        assert!(!free("old%name").await, "she is in step, and keeps it");
+        db.store.mark(provider, std::slice::from_ref(&anna)).await.unwrap();
+        assert!(free("old%name").await && free("anna").await);
+        assert!(!free("oldxname").await && !free("name").await && !free("ben_").await);
+    }
+
     async fn a_result_settles_its_link(db: &Database) {
         let provider = db.provider("acme", &["anna"]).await;
         let anna = db.id("anna").await;
@@ -205,4 +253,11 @@ async fn missing(db: &crate::support::Database, provider: ProviderId, group: &Re
     }
     lines.sort();
     lines
+}
+
+/// A task that parked one object as refused.
+fn parked(link: &ClaimedLink) -> TaskRecord {
+    let (park_reason, last_error) = (Some(ParkReason::Refused), Some("refused".to_owned()));
+    let result = LinkResult { state: LinkState::Parked, park_reason, last_error, ..unchanged(link) };
+    TaskRecord { results: vec![result], ..TaskRecord::default() }
 }

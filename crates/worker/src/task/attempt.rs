@@ -29,6 +29,8 @@ pub(crate) const INTENT_PATHS: &str = "paths";
 
 /// The outcome in the log of a write that was announced and of which nobody knows whether it was sent.
 const UNCERTAIN: &str = "uncertain";
+/// The outcome in the log of a write that the provider took.
+pub(crate) const DONE: &str = "done";
 
 /// The account as we know it after what was done so far.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -227,9 +229,9 @@ impl Attempt {
         self.has_open_intent() && self.account.remote_id.is_none()
     }
 
-    /// Whether this attempt itself sent a write.
-    pub(crate) fn wrote(&self) -> bool {
-        self.log.iter().any(|entry| entry.outcome != UNCERTAIN)
+    /// Whether the provider took a write of this attempt itself.
+    pub(crate) fn has_written(&self) -> bool {
+        self.log.iter().any(|entry| entry.outcome == DONE)
     }
 
     /// Nothing was owed, or nothing was begun: the link stays as it is, its words and its reason included.
@@ -250,7 +252,13 @@ impl Attempt {
         self.account.remote_id = Some(account);
         self.account.ownership = Some(if ours { Ownership::Created } else { Ownership::Adopted });
         self.account.version = shown.version;
-        self.account.shown = shown.document;
+        self.account.shown = shown.document.map(|mut shown| {
+            // What is read-only must not come back in a PUT (RFC 7643 §7).
+            for read_only in ["id", "meta", "groups"] {
+                shown.shift_remove(read_only);
+            }
+            shown
+        });
     }
 
     /// The account went away: nothing that was sent counts any more.
@@ -286,7 +294,7 @@ impl Attempt {
         took: Duration,
     ) {
         let (outcome, status, detail) = match result {
-            Ok(answer) => ("done".to_owned(), Some(i64::from(answer.status)), None),
+            Ok(answer) => (DONE.to_owned(), Some(i64::from(answer.status)), None),
             Err(error) => (error.class().as_str().to_owned(), error.status().map(i64::from), Some(error.to_string())),
         };
         match via {

@@ -9,7 +9,7 @@ use scimfleet_runtime::metrics::{CHANGE_LATENCY_SECONDS, OPERATIONS_TOTAL};
 use scimfleet_store::{Counts, LinkResult, Recorded, Released, StoreError, TaskClose, TaskRecord, Wanted};
 
 use super::Session;
-use super::attempt::{Attempt, INTENT_LOGGED, INTENT_OPERATION, INTENT_PATHS};
+use super::attempt::{Attempt, DONE, INTENT_LOGGED, INTENT_OPERATION, INTENT_PATHS};
 
 /// A snoozed run task is looked at again after this long at the earliest.
 const LATER_MS_MIN: i64 = 200;
@@ -159,7 +159,7 @@ impl Session<'_> {
         let fate = self.fate(attempt, &outcome, now);
         let synced = attempt.resource.as_ref().map_or(attempt.link.synced_generation, |row| row.generation);
         let counted = outcome.counter().is_some();
-        let rewritten = attempt.compared || attempt.log.iter().any(|entry| entry.outcome == "done");
+        let rewritten = attempt.compared || attempt.log.iter().any(|entry| entry.outcome == DONE);
         LinkResult {
             resource_id: attempt.id().clone(),
             fencing: attempt.link.fencing,
@@ -290,12 +290,12 @@ fn parked(reason: ParkReason, words: String) -> Fate {
 }
 
 /// A write that somebody announced stays announced until it is known what became of it: neither a look-up
-/// that failed nor an object that may not be sent now tells.
+/// that failed, nor an object that may not be sent now, nor a write that was refused tells.
 fn still_open(attempt: &Attempt, outcome: &Outcome) -> Option<String> {
     let told = match outcome {
-        Outcome::Retry { .. } | Outcome::Throttled(_) | Outcome::Again(_) | Outcome::Held => attempt.wrote(),
+        Outcome::Retry { .. } | Outcome::Throttled(_) | Outcome::Again(_) | Outcome::Held => attempt.resolved,
         Outcome::Invalid(_) | Outcome::Parked(..) | Outcome::Kept if attempt.account.remote_id.is_some() => {
-            attempt.wrote() || attempt.resolved
+            attempt.has_written() || attempt.resolved
         }
         Outcome::Invalid(_) | Outcome::Parked(..) | Outcome::Kept => false,
         _ => true,

@@ -59,6 +59,26 @@ async fn an_edit_that_was_taken_back_is_taken_back_there() {
     }
 }
 
+/// The next write is refused for its version, which says nothing of the one before; then the edit is taken back.
+#[tokio::test]
+async fn a_refused_write_does_not_settle_the_one_before() {
+    let stage = stage().await;
+    stage.users(1).await;
+    stage.changes(USER, Lane::Changes).await;
+    stage.import(&[with("title", json!("Lost"))]).await;
+    let patch = || Matcher::on("PATCH", "/Users").times(1);
+    stage.target.script(patch(), Fault::DropAnswerAfterApplying);
+    stage.changes(USER, Lane::Changes).await;
+    stage.target.script(patch(), Fault::Status(412));
+    stage.no_more_waiting().await;
+    stage.changes(USER, Lane::Changes).await;
+    assert_eq!(stage.links(LinkState::Pending).await, 1);
+    stage.import(&[user(0)]).await;
+    stage.no_more_waiting().await;
+    stage.changes(USER, Lane::Changes).await;
+    assert_eq!(stage.target.named(USER, "u0000")[0]["title"], "Engineer");
+}
+
 #[tokio::test]
 async fn an_edit_that_still_holds_is_sent_again_without_a_look() {
     let stage = stage().await;

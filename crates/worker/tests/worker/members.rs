@@ -62,6 +62,44 @@ async fn a_group_that_is_taken_over_gets_its_members_by_put() {
     assert_eq!(stage.link("Team").await.state, LinkState::InSync);
 }
 
+/// Reports to somebody who is out of scope, and comes into it.
+#[tokio::test]
+async fn a_manager_who_enters_the_scope_is_named() {
+    let stage = Stage::new(plain()).await;
+    let enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+    let mut report = user(0);
+    report[enterprise] = serde_json::json!({ "manager": { "value": "u0001" } });
+    stage.import(&[report, user(1)]).await;
+    stage.relay().await;
+    verdict(&stage, "u0001", Wanted::OutOfScope).await;
+    stage.changes(USER, Lane::Changes).await;
+    let named = |stage: &Stage| stage.target.named(USER, "u0000")[0][enterprise]["manager"]["value"].clone();
+    assert!(named(&stage).is_null());
+    verdict(&stage, "u0001", Wanted::Yes).await;
+    while stage.changes(USER, Lane::Changes).await > 0 {}
+    assert_eq!(named(&stage), stage.link("u0001").await.remote_id.unwrap().as_str());
+}
+
+/// The account is about to be deleted, and its name goes to somebody new.
+#[tokio::test]
+async fn a_name_that_a_leaver_still_holds_is_waited_for() {
+    let stage = Stage::new(plain()).await;
+    stage.users(1).await;
+    stage.changes(USER, Lane::Changes).await;
+    stage.store.delete_resources(&[stage.id("u0000").await]).await.unwrap();
+    stage.relay().await;
+    let mut new = user(0);
+    new["externalId"] = "new".into();
+    stage.import(&[new]).await;
+    stage.relay().await;
+    // Whoever is wanted comes first here.
+    stage.changes(USER, Lane::Changes).await;
+    assert_eq!(stage.link("new").await.state, LinkState::Retrying);
+    stage.no_more_waiting().await;
+    stage.changes(USER, Lane::Changes).await;
+    assert_eq!(stage.link("new").await.state, LinkState::InSync);
+}
+
 #[tokio::test]
 async fn a_member_that_was_parked_arrives_by_itself() {
     let stage = Stage::new(plain()).await;
