@@ -113,7 +113,8 @@ struct Draw {
     directory: Directory,
     /// Counts names, so that none is given twice by accident.
     names: u32,
-    /// Whether somebody else may get a name whose owner was deleted: only where that one's account goes, too.
+    /// Whether somebody else may get a name that was given up: only where the account of an owner who leaves goes,
+    /// too, and does not keep the name.
     names_come_free: bool,
     /// Names of the deleted.
     free_names: Vec<String>,
@@ -305,7 +306,7 @@ impl Draw {
     /// One is renamed, another takes the name: the first must get out of the way there, too.
     fn hand_over_name(&mut self) -> Option<Vec<String>> {
         let (first, second) = (self.any_user()?, self.any_user()?);
-        if first == second {
+        if first == second || !self.names_come_free {
             return None;
         }
         self.names += 1;

@@ -1,1 +1,37 @@
+//! A selection of seeds of each family, that a seed is the same play each time, and that damage is seen.
 
+use scimfleet_simulation::play;
+use scimfleet_simulation::script::Family;
+
+/// As many as take a few seconds in an unoptimised build; `make simulate` plays more.
+const EVERYTHING: u64 = 24;
+const WAITS: u64 = 40;
+
+fn assert_well(family: Family, seeds: u64) {
+    let all = (1..=seeds).map(|seed| (seed, play(seed, family, false).found));
+    let failed: Vec<_> = all.filter(|(_, found)| !found.is_empty()).collect();
+    assert!(failed.is_empty(), "play one again with `--seed N`, family {family:?}: {failed:#?}");
+}
+
+#[test]
+fn everything_ends_well() {
+    assert_well(Family::Everything, EVERYTHING);
+}
+
+#[test]
+fn nobody_waits_for_ever() {
+    assert_well(Family::Waits, WAITS);
+}
+
+#[test]
+fn a_seed_is_the_same_play_each_time() {
+    for family in [Family::Everything, Family::Waits] {
+        for seed in [3, 71, 110] {
+            let (first, second) = (play(seed, family, true), play(seed, family, true));
+            assert!(first.trace.len() > 20, "{family:?} {seed}: {} lines", first.trace.len());
+            let differs = first.trace.iter().zip(&second.trace).find(|(one, other)| one != other);
+            assert_eq!(differs, None, "{family:?} {seed}");
+            assert_eq!(first, second);
+        }
+    }
+}
