@@ -10,6 +10,8 @@ WITH := $(SERVICES)/with-services.sh
 COMPONENTS ?= tools rabbitmq redis postgres ldap promtool interop chromium
 # More for cargo test, such as ARGS='-- joiner'.
 ARGS ?=
+# Plays of `make simulate`.
+SEEDS ?= 2000
 # Pinned: a newer one may ask for a newer compiler. Unoptimised, it is built in a fraction of the time.
 DENY_VERSION := 0.20.2
 DENY := target/tools/bin/cargo-deny
@@ -60,6 +62,12 @@ faults: ## every scenario of the fault suite on real services, then its table; a
 faults-planted: ## plant each of three defects and show that the fault suite turns red for it
 	@$(SERVICES)/install.sh rabbitmq redis postgres
 	@$(WITH) -- tests/faults/planted.sh
+
+.PHONY: simulate
+simulate: ## play seeds in virtual time under random faults, SEEDS=2000, then ten thousand interleavings of waits
+	@$(CARGO) build --locked --profile simulation -p scimfleet-simulation
+	target/simulation/simulation --seeds $(SEEDS) --all
+	target/simulation/simulation --seeds 10000 --all --family waits
 
 .PHONY: demo
 demo: ## everything embedded, with sample data and a sample provider

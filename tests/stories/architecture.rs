@@ -57,6 +57,21 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("tests", &["core", "testkit"]),
     ("faults", &["core", "queue", "store", "testkit"]),
+    (
+        "simulation",
+        &[
+            "core",
+            "runtime",
+            "store",
+            "expression",
+            "scim-client",
+            "queue",
+            "coordination",
+            "scheduler",
+            "worker",
+            "testkit",
+        ],
+    ),
 ];
 
 /// Client libraries, and whose they are.

@@ -18,6 +18,7 @@ pub mod trace;
 use std::sync::Arc;
 
 use crate::failure::Told;
+use crate::network::Defect;
 use crate::script::{Family, Script};
 use crate::stage::Stage;
 use crate::trace::Trace;
@@ -33,22 +34,22 @@ pub struct Played {
 
 /// Plays a seed to its end.
 pub fn play(seed: u64, family: Family, traced: bool) -> Played {
-    perform(&Script::of(seed, family), seed, traced)
+    perform(&Script::of(seed, family), seed, None, traced)
 }
 
-/// Plays a script to its end; `seed` draws the faults.
-pub fn perform(script: &Script, seed: u64, traced: bool) -> Played {
-    match in_virtual_time(script, seed, traced) {
+/// Plays a script to its end, with something wrong on purpose if asked for; `seed` draws the faults.
+pub fn perform(script: &Script, seed: u64, defect: Option<Defect>, traced: bool) -> Played {
+    match in_virtual_time(script, seed, defect, traced) {
         Ok(played) => played,
         Err(error) => Played { found: vec![format!("could not be played: {error}")], trace: Vec::new() },
     }
 }
 
-fn in_virtual_time(script: &Script, seed: u64, traced: bool) -> Told<Played> {
+fn in_virtual_time(script: &Script, seed: u64, defect: Option<Defect>, traced: bool) -> Told<Played> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     runtime.block_on(async {
         let trace = Arc::new(Trace::new(traced));
-        let outcome = async { Stage::new(script, seed, trace.clone()).await?.play().await }.await;
+        let outcome = async { Stage::new(script, seed, defect, trace.clone()).await?.play().await }.await;
         let found = outcome.unwrap_or_else(|error| vec![format!("broke off: {error}")]);
         Ok(Played { found, trace: trace.lines() })
     })

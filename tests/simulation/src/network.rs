@@ -17,11 +17,23 @@ use tokio::time::{Instant, sleep};
 
 use crate::trace::Trace;
 
+/// What is wrong on purpose, to show that the oracle sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Defect {
+    /// A PATCH is answered and not applied.
+    PatchesInVain,
+    /// A look-up finds nobody, so that a create whose answer was lost is sent again.
+    LookUpsFindNobody,
+    /// A DELETE is answered and not applied.
+    DeletesInVain,
+}
+
 /// The network, with a provider behind each host name.
 pub struct Network {
     hosts: BTreeMap<String, Arc<Host>>,
     trace: Arc<Trace>,
     weather: Mutex<Weather>,
+    defect: Option<Defect>,
 }
 
 /// A provider and how it is reached.
@@ -59,7 +71,12 @@ enum Fate {
 
 impl Network {
     /// Providers by host name.
-    pub fn new(seed: u64, faults_per_mille: u32, trace: Arc<Trace>, providers: Vec<(String, Running)>) -> Self {
+    pub fn new(
+        (seed, faults_per_mille): (u64, u32),
+        defect: Option<Defect>,
+        trace: Arc<Trace>,
+        providers: Vec<(String, Running)>,
+    ) -> Self {
         let host = |(name, provider): (String, Running)| {
             let host = Host {
                 name: name.clone(),
@@ -71,7 +88,7 @@ impl Network {
             (name, Arc::new(host))
         };
         let weather = Weather { rng: StdRng::seed_from_u64(seed), faults_per_mille };
-        Self { hosts: providers.into_iter().map(host).collect(), trace, weather: Mutex::new(weather) }
+        Self { hosts: providers.into_iter().map(host).collect(), trace, weather: Mutex::new(weather), defect }
     }
 
     /// The provider behind a name.
@@ -150,6 +167,7 @@ impl Host {
         self: Arc<Self>,
         request: Request<Bytes>,
         (there, fate, back): (Duration, Fate, Duration),
+        defect: Option<Defect>,
         trace: Arc<Trace>,
     ) -> Result<Response<Bytes>, Lost> {
         let words = format!("{} {}{}", request.method(), self.name, request.uri().path_and_query().map_or("", |path| path.as_str()));
@@ -169,7 +187,10 @@ impl Host {
             }
             Fate::Arrives | Fate::AnswerLost | Fate::Hangs => {}
         }
-        let answer = self.provider.answer(request).await;
+        let answer = match defect.and_then(|defect| defect.answer(&request)) {
+            Some(answer) => Some(answer),
+            None => self.provider.answer(request).await,
+        };
         trace.tell(|| format!("· {} {words}", answer.as_ref().map_or(0, |answer| answer.status().as_u16())));
         sleep(back).await;
         match (answer, fate) {
@@ -179,6 +200,26 @@ impl Host {
         }
     }
 }
+
+impl Defect {
+    /// The answer that does nothing, if the request meets the defect.
+    fn answer(self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
+        let looks_up = request.uri().query().is_some_and(|query| query.starts_with("filter="));
+        let (status, body) = match self {
+            Self::PatchesInVain if request.method() == "PATCH" => (StatusCode::NO_CONTENT, ""),
+            Self::DeletesInVain if request.method() == "DELETE" => (StatusCode::NO_CONTENT, ""),
+            Self::LookUpsFindNobody if looks_up => (StatusCode::OK, NOBODY),
+            _ => return None,
+        };
+        let mut response = Response::new(Bytes::from_static(body.as_bytes()));
+        *response.status_mut() = status;
+        Some(response)
+    }
+}
+
+/// A list without anybody in it (RFC 7644 §3.4.2).
+const NOBODY: &str =
+    r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":0,"Resources":[]}"#;
 
 /// A request counts as many writes as it asks for.
 fn operations(request: &Request<Bytes>) -> u64 {
@@ -206,11 +247,11 @@ impl Carrier for Network {
                 return Err(Lost { sent: false, reason: "no such host".to_owned() });
             };
             let fate = self.weather().draw();
-            let (trace, hangs) = (self.trace.clone(), fate.1 == Fate::Hangs);
+            let (trace, hangs, defect) = (self.trace.clone(), fate.1 == Fate::Hangs, self.defect);
             // By itself: whoever sent it may be killed, the request is on its way.
             let exchange = tokio::spawn(async move {
                 host.under_way.fetch_add(1, Ordering::Relaxed);
-                let work = host.clone().exchange(request, fate, trace);
+                let work = host.clone().exchange(request, fate, defect, trace);
                 let outcome = if hangs {
                     // Longer than any client waits.
                     tokio::time::timeout(Duration::from_secs(60), work).await.ok()

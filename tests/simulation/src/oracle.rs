@@ -249,3 +249,70 @@ fn audit(evidence: &Evidence<'_>) -> Option<String> {
     let fits = rows - uncertain <= writes && (announced || writes <= rows);
     (!fits).then(|| format!("the target saw {writes} writes; the log has {rows} rows, {uncertain} of them uncertain"))
 }
+
+#[cfg(test)]
+mod tests {
+    use scimfleet_core::provider::LeaverAction;
+    use serde_json::json;
+
+    use super::*;
+    use crate::directory::Group;
+
+    const PLAN: ProviderPlan = ProviderPlan { habit: Habit::Strict, leavers: LeaverAction::Delete, scoped: false };
+
+    fn directory() -> Directory {
+        let user = |name: &str, manager: Option<&str>| User {
+            name: name.to_owned(),
+            title: "Title".to_owned(),
+            active: true,
+            manager: manager.map(str::to_owned),
+        };
+        let mut directory = Directory::default();
+        directory.users.insert("u-1".to_owned(), user("anna", None));
+        directory.users.insert("u-2".to_owned(), user("ben", Some("u-1")));
+        let members = BTreeSet::from(["u-1".to_owned(), "u-2".to_owned()]);
+        directory.groups.insert("g-1".to_owned(), Group { name: "Team".to_owned(), members });
+        directory
+    }
+
+    fn content() -> Content {
+        let user = |id: &str, name: &str| {
+            json!({ "id": format!("r-{id}"), "externalId": id, "userName": name, "title": "Title", "active": true })
+        };
+        let mut report = user("u-2", "ben");
+        report[ENTERPRISE] = json!({ "manager": { "value": "r-u-1" } });
+        let members = json!([{ "value": "r-u-1" }, { "value": "r-u-2" }]);
+        let group = json!({ "id": "r-g-1", "externalId": "g-1", "displayName": "Team", "members": members });
+        Content { users: vec![user("u-1", "anna"), report], groups: vec![group] }
+    }
+
+    fn judged(directory: &Directory, content: Content, writes: u64) -> Vec<String> {
+        judge(&Evidence { directory, plan: &PLAN, content, links: Vec::new(), writes, log: Vec::new() })
+    }
+
+    #[test]
+    fn each_kind_of_damage_is_told() {
+        assert_eq!(judged(&directory(), content(), 0), Vec::<String>::new());
+        let damaged = |damage: &dyn Fn(&mut Content)| {
+            let mut content = content();
+            damage(&mut content);
+            judged(&directory(), content, 0).join("; ")
+        };
+        let cases: [(&dyn Fn(&mut Content), &str); 7] = [
+            (&|content| drop(content.users.remove(0)), "user `u-1` is missing"),
+            (&|content| content.users[0]["title"] = json!("Old"), "user `u-1`: `title`"),
+            (&|content| content.users[0]["active"] = json!(false), "user `u-1`: `active`"),
+            (&|content| content.users[1][ENTERPRISE] = json!(null), "user `u-2`: `manager`"),
+            (&|content| content.users.push(content.users[0].clone()), "`u-1` is there 2 times"),
+            (&|content| content.groups[0]["members"] = json!([]), "group `g-1` holds"),
+            (&|content| drop(content.groups.pop()), "group `g-1` is missing"),
+        ];
+        for (damage, words) in cases {
+            assert!(damaged(damage).contains(words), "{words}: {}", damaged(damage));
+        }
+        let mut left = directory();
+        left.delete("u-2");
+        assert!(judged(&left, content(), 0).join("; ").contains("user `u-2` left and is there"));
+        assert!(judged(&directory(), content(), 1).join("; ").contains("the target saw 1 writes"));
+    }
+}

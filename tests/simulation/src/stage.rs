@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::broker::Broker;
 use crate::cast::{Alive, World};
 use crate::failure::Told;
-use crate::network::{Host, Network};
+use crate::network::{Defect, Host, Network};
 use crate::oracle;
 use crate::script::{Event, Habit, ProviderPlan, Role, SCOPE_GROUP, Script};
 use crate::trace::Trace;
@@ -69,7 +69,7 @@ impl<'a> Stage<'a> {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn new(script: &'a Script, seed: u64, trace: Arc<Trace>) -> Told<Self> {
+    pub async fn new(script: &'a Script, seed: u64, defect: Option<Defect>, trace: Arc<Trace>) -> Told<Self> {
         let sealer = Sealer::from_base64(&SecretString::from(format!("{}=", "A".repeat(43))))?;
         let store = Store::simulated("sqlite::memory:", Some(sealer), BEGAN_MS)?;
         store.migrate().await?;
@@ -81,7 +81,8 @@ impl<'a> Stage<'a> {
         let names: Vec<String> = (0..script.providers.len()).map(|index| format!("p{index}.example")).collect();
         let targets = script.providers.iter().map(|plan| ServiceProvider::unbound(behaviour(plan.habit)));
         let behind = names.iter().cloned().zip(targets).collect();
-        let network = Arc::new(Network::new(seed ^ 0x6e65_7477, script.faults_per_mille, trace.clone(), behind));
+        let faults = (seed ^ 0x6e65_7477, script.faults_per_mille);
+        let network = Arc::new(Network::new(faults, defect, trace.clone(), behind));
         let broker = Arc::new(Broker::new(seed ^ 0x6272_6f6b, script.faults_per_mille)?);
         let mut seats = Vec::new();
         for (plan, host_name) in script.providers.iter().zip(&names) {

@@ -1,7 +1,8 @@
 //! A selection of seeds of each family, that a seed is the same play each time, and that damage is seen.
 
-use scimfleet_simulation::play;
-use scimfleet_simulation::script::Family;
+use scimfleet_simulation::network::Defect;
+use scimfleet_simulation::script::{Family, Script};
+use scimfleet_simulation::{perform, play};
 
 /// As many as take a few seconds in an unoptimised build; `make simulate` plays more.
 const EVERYTHING: u64 = 24;
@@ -33,5 +34,15 @@ fn a_seed_is_the_same_play_each_time() {
             assert_eq!(differs, None, "{family:?} {seed}");
             assert_eq!(first, second);
         }
+    }
+}
+
+/// Something wrong on purpose is seen by a seed that ends well without it.
+#[test]
+fn each_defect_turns_a_seed_red() {
+    for defect in [Defect::PatchesInVain, Defect::LookUpsFindNobody, Defect::DeletesInVain] {
+        let red = (1..=EVERYTHING)
+            .find(|seed| !perform(&Script::of(*seed, Family::Everything), *seed, Some(defect), false).found.is_empty());
+        assert!(red.is_some(), "{defect:?} is seen by no seed up to {EVERYTHING}");
     }
 }
