@@ -33,6 +33,13 @@ pub enum Judgement {
     Take(RemoteId),
     /// Somebody is there who may not be taken; the text says why.
     Conflict(String),
+    /// The same, and the account shows whose it is.
+    Owned {
+        /// The externalId that it has.
+        by: String,
+        /// Why it may not be taken.
+        words: String,
+    },
 }
 
 /// Judges the accounts found, attribute by attribute in the operator's order.
@@ -70,11 +77,14 @@ fn judge_one(wish: Wish<'_>, account: &Account, attribute: MatchAttribute, adopt
         ));
     }
     match account.external_id.as_deref().filter(|external_id| !external_id.is_empty()) {
-        Some(other) if adopt == Adopt::Safe && Some(other) != wish.external_id => Judgement::Conflict(format!(
-            "the account with this {} (id `{}`) belongs to externalId `{other}`; `adopt = \"any\"` would take it",
-            word(attribute),
-            account.remote_id
-        )),
+        Some(other) if adopt == Adopt::Safe && Some(other) != wish.external_id => Judgement::Owned {
+            by: other.to_owned(),
+            words: format!(
+                "the account with this {} (id `{}`) belongs to externalId `{other}`; `adopt = \"any\"` would take it",
+                word(attribute),
+                account.remote_id
+            ),
+        },
         _ => Judgement::Take(account.remote_id.clone()),
     }
 }
@@ -128,7 +138,9 @@ mod tests {
         ];
         for (accounts, adopt, words) in cases {
             match judge(wish, accounts, &ORDER, *adopt) {
-                Judgement::Conflict(text) => assert!(text.contains(words), "{text}"),
+                Judgement::Conflict(text) | Judgement::Owned { words: text, .. } => {
+                    assert!(text.contains(words), "{text}");
+                }
                 other => panic!("{other:?} for {accounts:?}"),
             }
         }
@@ -138,7 +150,7 @@ mod tests {
     fn without_an_external_id_only_the_name_counts() {
         let wish = Wish { external_id: None, name_key: "anna" };
         let stranger = [account("1", Some("e7"), "anna")];
-        assert!(matches!(judge(wish, &stranger, &ORDER, Adopt::Safe), Judgement::Conflict(_)));
+        assert!(matches!(judge(wish, &stranger, &ORDER, Adopt::Safe), Judgement::Owned { by, .. } if by == "e7"));
         assert_eq!(judge(wish, &[account("1", None, "berta")], &ORDER, Adopt::Safe), Judgement::Nobody);
     }
 }

@@ -32,7 +32,8 @@ const EPOCH_EVERY: Duration = Duration::from_secs(10);
 
 /// Works until the drain begins. Dropped before, everything that it began ends at once, as in a process that is killed.
 pub async fn run(scheduler: Scheduler) {
-    let jobs = (scheduler.duty == Duty::Everything).then(|| AbortOnDropHandle::new(tokio::spawn(crate::jobs::consume(scheduler.clone()))));
+    let jobs = (scheduler.duty == Duty::Everything)
+        .then(|| AbortOnDropHandle::new(tokio::spawn(crate::jobs::consume(scheduler.clone()))));
     let mut rounds = Rounds::new(&scheduler);
     while !scheduler.drain.is_begun() {
         match rounds.leads().await {

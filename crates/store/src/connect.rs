@@ -112,8 +112,7 @@ impl Store {
     /// When the file cannot be opened.
     pub fn simulated(url: &str, sealer: Option<Sealer>, began_ms: i64) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let options =
-            AnyConnectOptions::from_str(url).map_err(|_| StoreError::Url("cannot be read".to_owned()))?;
+        let options = AnyConnectOptions::from_str(url).map_err(|_| StoreError::Url("cannot be read".to_owned()))?;
         let connection = block_on(async {
             let mut connection = options.connect().await?;
             sqlx::raw_sql(SIMULATED_PRAGMAS).execute(&mut connection).await?;

@@ -4,8 +4,8 @@
 use scimfleet_core::state::HoldState;
 use scimfleet_core::{ProviderId, ResourceId, ResourceKind, RunId};
 use serde::{Deserialize, Serialize};
-use sqlx::any::AnyRow;
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use crate::connect::Store;
 use crate::error::StoreError;

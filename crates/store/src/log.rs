@@ -3,8 +3,8 @@
 
 use scimfleet_core::{ProviderId, RemoteId, ResourceId, ResourceKind};
 use serde::Serialize;
-use sqlx::any::AnyRow;
 use sqlx::Row;
+use sqlx::any::AnyRow;
 use uuid::Uuid;
 
 use crate::connect::Store;

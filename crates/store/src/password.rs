@@ -255,11 +255,7 @@ async fn erase_unless_pending(tx: &mut Connection, dialect: Dialect, owners: &st
 }
 
 /// Erases the passwords of resources that are deleted.
-pub(crate) async fn erase(
-    tx: &mut Connection,
-    dialect: Dialect,
-    resources: &[ResourceId],
-) -> Result<(), StoreError> {
+pub(crate) async fn erase(tx: &mut Connection, dialect: Dialect, resources: &[ResourceId]) -> Result<(), StoreError> {
     let texts = dialect.texts(1);
     let sql = statement(format!("DELETE FROM pending_passwords WHERE resource_id IN (SELECT b.id FROM {texts})"));
     sqlx::query(sql).bind(json(resources)).execute(&mut *tx).await?;

@@ -152,9 +152,9 @@ impl<'c> Executor<'c> for &'c Pool {
     {
         match self {
             Pool::Shared(pool) => pool.fetch_many(query),
-            Pool::Alone(only) => stream::once(async move { all_steps(&mut *only.lock().await, query) })
-                .flat_map(stream::iter)
-                .boxed(),
+            Pool::Alone(only) => {
+                stream::once(async move { all_steps(&mut *only.lock().await, query) }).flat_map(stream::iter).boxed()
+            }
         }
     }
 
@@ -165,17 +165,11 @@ impl<'c> Executor<'c> for &'c Pool {
     {
         match self {
             Pool::Shared(pool) => pool.fetch_optional(query),
-            Pool::Alone(only) => {
-                async move { block_on((&mut *only.lock().await).fetch_optional(query)) }.boxed()
-            }
+            Pool::Alone(only) => async move { block_on((&mut *only.lock().await).fetch_optional(query)) }.boxed(),
         }
     }
 
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [AnyTypeInfo],
-    ) -> BoxFuture<'e, Result<AnyStatement, Error>>
+    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [AnyTypeInfo]) -> BoxFuture<'e, Result<AnyStatement, Error>>
     where
         'c: 'e,
     {
@@ -217,20 +211,14 @@ impl<'c> Executor<'c> for &'c mut Connection {
         }
     }
 
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [AnyTypeInfo],
-    ) -> BoxFuture<'e, Result<AnyStatement, Error>>
+    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [AnyTypeInfo]) -> BoxFuture<'e, Result<AnyStatement, Error>>
     where
         'c: 'e,
     {
         match &mut self.0 {
             Held::Pooled(connection) => (&mut **connection).prepare_with(sql, parameters),
             Held::Begun(transaction) => (&mut **transaction).prepare_with(sql, parameters),
-            Held::Alone(turn) => {
-                async move { block_on((&mut *turn.connection).prepare_with(sql, parameters)) }.boxed()
-            }
+            Held::Alone(turn) => async move { block_on((&mut *turn.connection).prepare_with(sql, parameters)) }.boxed(),
         }
     }
 }

@@ -5,8 +5,8 @@ use scimfleet_core::state::ProviderState;
 use scimfleet_core::{ProviderId, ProviderName, ResourceKind};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
-use sqlx::any::AnyRow;
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use crate::connect::Store;
 use crate::error::StoreError;

@@ -274,7 +274,9 @@ fn plan_one(
                 stands.remote_id = Some(account);
                 adopted = true;
             }
-            Judgement::Conflict(words) => return dry.parked.push((row.name().to_owned(), words)),
+            Judgement::Conflict(words) | Judgement::Owned { words, .. } => {
+                return dry.parked.push((row.name().to_owned(), words));
+            }
         }
     }
     let plan = plan_wanted(row.kind, &desired.document, stands.standing(), settings.leavers, &provider.profile);

@@ -62,10 +62,8 @@ impl Directory {
     /// A group as it is written into the directory, with all its members.
     pub fn group_line(&self, id: &str) -> Option<IncomingResource> {
         let group = self.groups.get(id)?;
-        let attributes = Map::from_iter([
-            ("displayName".to_owned(), json!(group.name)),
-            ("externalId".to_owned(), json!(id)),
-        ]);
+        let attributes =
+            Map::from_iter([("displayName".to_owned(), json!(group.name)), ("externalId".to_owned(), json!(id))]);
         Some(line(ResourceKind::Group, id, attributes, Some(group.members.iter().cloned().collect())))
     }
 
@@ -96,6 +94,11 @@ impl Directory {
     }
 }
 
-fn line(kind: ResourceKind, id: &str, attributes: Map<String, Value>, members: Option<Vec<String>>) -> IncomingResource {
+fn line(
+    kind: ResourceKind,
+    id: &str,
+    attributes: Map<String, Value>,
+    members: Option<Vec<String>>,
+) -> IncomingResource {
     IncomingResource { kind, id: ResourceId::parse(id).ok(), attributes, members, password: None }
 }

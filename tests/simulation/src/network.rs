@@ -170,7 +170,12 @@ impl Host {
         defect: Option<Defect>,
         trace: Arc<Trace>,
     ) -> Result<Response<Bytes>, Lost> {
-        let words = format!("{} {}{}", request.method(), self.name, request.uri().path_and_query().map_or("", |path| path.as_str()));
+        let words = format!(
+            "{} {}{}",
+            request.method(),
+            self.name,
+            request.uri().path_and_query().map_or("", |path| path.as_str())
+        );
         trace.tell(|| format!("→ {words} {}", String::from_utf8_lossy(request.body())));
         sleep(there).await;
         let lost = |sent, reason: &str| Err(Lost { sent, reason: reason.to_owned() });

@@ -147,13 +147,7 @@ fn left(evidence: &Evidence<'_>, id: &str, shown: Option<&Value>) -> Option<Stri
     }
 }
 
-fn difference(
-    evidence: &Evidence<'_>,
-    target: &Target<'_>,
-    id: &str,
-    user: &User,
-    shown: &Value,
-) -> Option<String> {
+fn difference(evidence: &Evidence<'_>, target: &Target<'_>, id: &str, user: &User, shown: &Value) -> Option<String> {
     if evidence.is_parked(id) {
         return None;
     }
@@ -276,15 +270,15 @@ mod tests {
     }
 
     fn content() -> Content {
-        let user = |id: &str, name: &str| {
-            json!({ "id": format!("r-{id}"), "externalId": id, "userName": name, "title": "Title", "active": true })
-        };
+        let user = |id: &str, name: &str| json!({ "id": format!("r-{id}"), "externalId": id, "userName": name, "title": "Title", "active": true });
         let mut report = user("u-2", "ben");
         report[ENTERPRISE] = json!({ "manager": { "value": "r-u-1" } });
         let members = json!([{ "value": "r-u-1" }, { "value": "r-u-2" }]);
         let group = json!({ "id": "r-g-1", "externalId": "g-1", "displayName": "Team", "members": members });
         Content { users: vec![user("u-1", "anna"), report], groups: vec![group] }
     }
+
+    type Damage<'a> = &'a dyn Fn(&mut Content);
 
     fn judged(directory: &Directory, content: Content, writes: u64) -> Vec<String> {
         judge(&Evidence { directory, plan: &PLAN, content, links: Vec::new(), writes, log: Vec::new() })
@@ -293,12 +287,12 @@ mod tests {
     #[test]
     fn each_kind_of_damage_is_told() {
         assert_eq!(judged(&directory(), content(), 0), Vec::<String>::new());
-        let damaged = |damage: &dyn Fn(&mut Content)| {
+        let damaged = |damage: Damage<'_>| {
             let mut content = content();
             damage(&mut content);
             judged(&directory(), content, 0).join("; ")
         };
-        let cases: [(&dyn Fn(&mut Content), &str); 7] = [
+        let cases: [(Damage<'_>, &str); 7] = [
             (&|content| drop(content.users.remove(0)), "user `u-1` is missing"),
             (&|content| content.users[0]["title"] = json!("Old"), "user `u-1`: `title`"),
             (&|content| content.users[0]["active"] = json!(false), "user `u-1`: `active`"),

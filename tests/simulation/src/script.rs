@@ -310,7 +310,8 @@ impl Draw {
             return None;
         }
         self.names += 1;
-        let name = std::mem::replace(&mut self.directory.users.get_mut(&first)?.name, format!("moved{:02}", self.names));
+        let name =
+            std::mem::replace(&mut self.directory.users.get_mut(&first)?.name, format!("moved{:02}", self.names));
         self.directory.users.get_mut(&second)?.name = name;
         Some(vec![first, second])
     }

@@ -169,10 +169,8 @@ impl<'a> Stage<'a> {
     async fn perform(&mut self, event: &Event) -> Told<()> {
         match event {
             Event::Write(ids, directory) => {
-                let lines: Vec<_> = ids
-                    .iter()
-                    .filter_map(|id| directory.user_line(id).or_else(|| directory.group_line(id)))
-                    .collect();
+                let lines: Vec<_> =
+                    ids.iter().filter_map(|id| directory.user_line(id).or_else(|| directory.group_line(id))).collect();
                 for id in ids {
                     self.trace.tell(|| match directory.users.get(id) {
                         Some(user) => format!("the directory writes {id}: {user:?}"),

@@ -309,7 +309,10 @@ impl Known {
     /// Whether it is named as it was not before: those who named it, and nobody was there, mean it now.
     pub(crate) fn is_newly_named(&self) -> bool {
         let name = self.identity.as_ref().map(|identity| identity.name_key.as_str());
-        self.fresh || self.revived || self.name_before.as_deref() != name || self.external_id_before != self.row.external_id
+        self.fresh
+            || self.revived
+            || self.name_before.as_deref() != name
+            || self.external_id_before != self.row.external_id
     }
 
     fn rename(&mut self, line: usize, name_key: &str) {

@@ -331,12 +331,7 @@ struct Roll<'g> {
 }
 
 impl Roll<'_> {
-    async fn add<E>(
-        &mut self,
-        tx: &mut Connection,
-        dialect: Dialect,
-        ids: Vec<String>,
-    ) -> Result<(), WriteError<E>> {
+    async fn add<E>(&mut self, tx: &mut Connection, dialect: Dialect, ids: Vec<String>) -> Result<(), WriteError<E>> {
         let ids = self.existing(tx, dialect, ids).await?;
         let members = self.members_among(tx, dialect, &ids).await?;
         for id in ids {

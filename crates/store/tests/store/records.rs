@@ -45,7 +45,9 @@ on_both! {
     async fn a_name_comes_free_when_an_account_of_ours_is_about_to_change(db: &Database) {
         let provider = db.provider("acme", &["anna", "ben_"]).await;
         let [anna, ben] = db.ids(&["anna", "ben_"]).await.try_into().unwrap();
-        let free = async |name: &str| db.store.may_let_go_of(provider, ResourceKind::User, name, &ben).await.unwrap();
+        let free = async |name: &str| {
+            db.store.may_let_go_of(provider, ResourceKind::User, (name, None), &ben).await.unwrap()
+        };
         assert!(!free("anna").await, "she has no account yet");
         let claimed = db.claim(provider, &anna).await;
         let document = Some(r#"{"userName":"Old%Name"}"#.to_owned());

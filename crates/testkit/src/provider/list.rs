@@ -1,6 +1,5 @@
 //! Listings: filter, pages and their habits (RFC 7644 §3.4.2, RFC 9865).
 
-
 use scim_v2::filter::Filter;
 use scimfleet_core::ResourceKind;
 use serde::Deserialize;

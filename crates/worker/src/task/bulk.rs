@@ -416,7 +416,7 @@ impl Session<'_> {
                 Next::Wait(due) => {
                     let late = async {
                         match due {
-                            Some(due) => tokio::time::sleep_until(due.into()).await,
+                            Some(due) => tokio::time::sleep_until(due).await,
                             None => pending().await,
                         }
                     };

@@ -36,7 +36,8 @@ impl Session<'_> {
         };
         match self.look_up(attempt, &sought, look).await {
             Err(error) => self.cannot_look(&error),
-            Ok(Judgement::Conflict(words)) => self.name_taken(attempt, &sought.name_key, words).await,
+            Ok(Judgement::Conflict(words)) => self.name_taken(attempt, &sought.name_key, None, words).await,
+            Ok(Judgement::Owned { by, words }) => self.name_taken(attempt, &sought.name_key, Some(&by), words).await,
             Ok(Judgement::Take(account)) => self.adopt(attempt, account).await,
             Ok(Judgement::Nobody) => self.post(attempt, document, &sought, Posts::AgainIfFree).await,
         }
@@ -114,23 +115,31 @@ impl Session<'_> {
     ) -> Outcome {
         match self.look_up(attempt, sought, Look::Live).await {
             Ok(Judgement::Take(account)) => self.adopt(attempt, account).await,
-            Ok(Judgement::Conflict(words)) => self.name_taken(attempt, &sought.name_key, words).await,
+            Ok(Judgement::Conflict(words)) => self.name_taken(attempt, &sought.name_key, None, words).await,
+            Ok(Judgement::Owned { by, words }) => self.name_taken(attempt, &sought.name_key, Some(&by), words).await,
             Ok(Judgement::Nobody) if posts == Posts::AgainIfFree => {
                 Box::pin(self.post(attempt, document, sought, Posts::Once)).await
             }
             Ok(Judgement::Nobody) => {
                 let tried = self.match_words();
                 let words = format!("{}; no account that may be taken over was found by {tried}", **failure);
-                self.name_taken(attempt, &sought.name_key, words).await
+                self.name_taken(attempt, &sought.name_key, None, words).await
             }
             Err(error) => self.cannot_look(&error),
         }
     }
 
-    /// Somebody there has the name: one of ours lets it go, sooner or later (R24); of others nobody knows.
-    pub(crate) async fn name_taken(&self, attempt: &Attempt, name_key: &str, words: String) -> Outcome {
+    /// Somebody there has the name: one of ours lets it go, sooner or later (R24); of others nobody knows. `owner`:
+    /// the externalId that the account shows.
+    pub(crate) async fn name_taken(
+        &self,
+        attempt: &Attempt,
+        name_key: &str,
+        owner: Option<&str>,
+        words: String,
+    ) -> Outcome {
         let (provider, kind) = (self.provider.row.id, attempt.link.kind);
-        match self.worker.store.may_let_go_of(provider, kind, name_key, attempt.id()).await {
+        match self.worker.store.may_let_go_of(provider, kind, (name_key, owner), attempt.id()).await {
             Ok(true) => Outcome::Retry { class: Class::Conflict, words, unknown: false },
             Ok(false) => Outcome::Parked(ParkReason::Conflict, words),
             Err(error) => self.cannot_look(&LookError::Store(error)),

@@ -75,7 +75,7 @@ impl Session<'_> {
                 words: "its create may have been applied; the account is not shown yet".to_owned(),
                 unknown: true,
             }),
-            Ok(Judgement::Nobody | Judgement::Conflict(_)) => {
+            Ok(Judgement::Nobody | Judgement::Conflict(_) | Judgement::Owned { .. }) => {
                 attempt.resolved = true;
                 None
             }

@@ -312,7 +312,6 @@ fn park_refused(result: &mut LinkResult, words: &str) {
     result.last_error = Some(format!("the account seems to belong to another object of ours ({words})"));
 }
 
-
 /// The intent of an attempt, as it is recorded: the operation, never a value.
 pub(crate) fn intent_of(attempt: &Attempt) -> String {
     intent(attempt, false)

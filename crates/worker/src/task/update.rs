@@ -190,7 +190,7 @@ impl Session<'_> {
             Class::Conflict => {
                 let kind = attempt.link.kind;
                 let name_key = attempt.desired.as_ref().map(|desired| Sought::of(kind, &desired.document).name_key);
-                self.name_taken(attempt, &name_key.unwrap_or_default(), failure.to_string()).await
+                self.name_taken(attempt, &name_key.unwrap_or_default(), None, failure.to_string()).await
             }
             _ => self.failed(failure),
         }
