@@ -65,9 +65,9 @@ faults-planted: ## plant each of three defects and show that the fault suite tur
 
 .PHONY: simulate
 simulate: ## play seeds in virtual time under random faults, SEEDS=2000, then ten thousand interleavings of waits
-	@$(CARGO) build --locked --profile simulation -p scimfleet-simulation
-	target/simulation/simulation --seeds $(SEEDS) --all
-	target/simulation/simulation --seeds 10000 --all --family waits
+	@$(CARGO) build --locked --release -p scimfleet-simulation
+	target/release/simulation --seeds $(SEEDS) --all
+	target/release/simulation --seeds 10000 --all --family waits
 
 .PHONY: demo
 demo: ## everything embedded, with sample data and a sample provider

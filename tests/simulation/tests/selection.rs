@@ -40,7 +40,7 @@ fn a_seed_is_the_same_play_each_time() {
 /// Something wrong on purpose is seen by a seed that ends well without it.
 #[test]
 fn each_defect_turns_a_seed_red() {
-    for defect in [Defect::PatchesInVain, Defect::LookUpsFindNobody, Defect::DeletesInVain] {
+    for defect in [Defect::PatchesInVain, Defect::PostsTwice, Defect::DeletesInVain] {
         let red = (1..=EVERYTHING)
             .find(|seed| !perform(&Script::of(*seed, Family::Everything), *seed, Some(defect), false).found.is_empty());
         assert!(red.is_some(), "{defect:?} is seen by no seed up to {EVERYTHING}");
