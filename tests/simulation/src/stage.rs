@@ -127,7 +127,9 @@ impl<'a> Stage<'a> {
         self.trace.tell(|| "no more edits, no more faults".to_owned());
         self.network.calm_down();
         self.broker.calm_down();
-        self.wait_until(Instant::now() + Duration::from_secs(16)).await;
+        // Nothing is at rest before everybody is back who was killed.
+        let everybody_back = self.returning.iter().map(|(at, _)| *at).max();
+        self.wait_until(everybody_back.unwrap_or_else(Instant::now)).await;
         let limit = Instant::now() + REST_WITHIN;
         while !self.is_quiet().await? {
             if Instant::now() > limit {
