@@ -151,10 +151,11 @@ impl<'a> Rounds<'a> {
         }
         let (sweep, measure) = (is_due(&mut self.swept, SWEEP_EVERY), is_due(&mut self.measured, MEASURE_EVERY));
         let (end, mut ended) = watch::channel(false);
+        let statistics = is_due(&mut self.planned, STATISTICS_EVERY);
         let slow = async {
-            let done = slow_part(scheduler, sweep, measure).await;
+            let (done, told) = tokio::join!(slow_part(scheduler, sweep, measure), tell_planner(scheduler, statistics));
             end.send_replace(true);
-            done
+            told.and(done)
         };
         let (slow, followed) = tokio::join!(slow, self.follow_changes(&mut ended));
         slow?;
@@ -166,10 +167,6 @@ impl<'a> Rounds<'a> {
     async fn follow_changes(&mut self, ended: &mut watch::Receiver<bool>) -> Result<Progress, SchedulerError> {
         let scheduler = self.scheduler;
         loop {
-            // A run that is opened for a large directory fills its tables in seconds.
-            if is_due(&mut self.planned, STATISTICS_EVERY) {
-                scheduler.store.refresh_statistics().await?;
-            }
             let mut more = false;
             if scheduler.duty == Duty::Everything {
                 more = scheduler.publish_owed(Part::All).await?;
@@ -209,6 +206,14 @@ async fn slow_part(scheduler: &Scheduler, sweep: bool, measure: bool) -> Result<
     }
     if measure {
         scheduler.measure_states().await?;
+    }
+    Ok(())
+}
+
+/// An import, or a run that was just opened for a large directory, fills tables in seconds.
+async fn tell_planner(scheduler: &Scheduler, is_due: bool) -> Result<(), SchedulerError> {
+    if is_due {
+        scheduler.store.refresh_statistics().await?;
     }
     Ok(())
 }
