@@ -15,7 +15,7 @@ on_both! {
         let claimed = db.claim(provider, &anna).await;
         db.store.apply_verdicts(provider, &[verdict(&anna, Wanted::Yes, true)]).await.unwrap();
         let recorded = db.store.record(provider, &parked(&claimed)).await.unwrap();
-        assert_eq!(recorded.again, [anna.clone()]);
+        assert_eq!(recorded.again, std::slice::from_ref(&anna));
         let link = db.link(provider, &anna).await;
         assert_eq!((link.state, link.park_reason, link.dirty), (LinkState::Pending, None, true));
         let owed = db.store.owed(provider, None, 10).await.unwrap();
