@@ -4,10 +4,16 @@
 use std::time::Duration;
 
 use scimfleet_core::ports::{Coordination, Rate};
+use scimfleet_core::provider::parse_rate;
+use scimfleet_store::ProviderRow;
 use tokio::time::Instant;
 
+use crate::Worker;
 use crate::provider::Provider;
 use crate::task::rate::FORGOTTEN_AFTER;
+
+/// Requests that ask a provider what it announces (RFC 7644 §4): configuration, resource types, schemas.
+const DISCOVERY_REQUESTS: u32 = 3;
 
 /// Of what may come at once, half is sent at once: requests overtake each other on the way, and the provider
 /// counts them as they arrive. The average stays what it is.
@@ -39,5 +45,15 @@ pub(crate) async fn slow_down(coordination: &dyn Coordination, provider: &Provid
     let workers = u32::try_from(workers).unwrap_or(1);
     if let Some(per_second) = provider.health.learning.too_fast(workers, Instant::now()) {
         coordination.learn_rate(name, per_second, FORGOTTEN_AFTER).await;
+    }
+}
+
+/// What a provider announces is asked for at once; the requests that follow wait for it, so that its limit is
+/// kept all the same.
+pub(crate) async fn charge_discovery(worker: &Worker, provider: &ProviderRow) {
+    let Some(rate) = provider.settings.rate.as_deref().and_then(parse_rate) else { return };
+    let ahead = Rate { burst: rate.burst.saturating_add(DISCOVERY_REQUESTS), ..rate };
+    for _ in 0..DISCOVERY_REQUESTS {
+        worker.coordination.try_acquire(provider.name(), "all", Some(ahead)).await;
     }
 }

@@ -394,6 +394,16 @@ pub(crate) async fn reports_to(
     dialect: Dialect,
     managers: &[ResourceId],
 ) -> Result<Vec<Change>, StoreError> {
+    let reports = reports_of(tx, dialect, managers).await?;
+    Ok(reports.into_iter().map(|id| Change::new(id, ResourceKind::User, "modified")).collect())
+}
+
+/// Those who report to these users.
+pub(crate) async fn reports_of<I: Serialize>(
+    tx: &mut Connection,
+    dialect: Dialect,
+    managers: &[I],
+) -> Result<Vec<ResourceId>, StoreError> {
     if managers.is_empty() {
         return Ok(Vec::new());
     }
@@ -412,6 +422,5 @@ pub(crate) async fn reports_to(
         "SELECT DISTINCT r.id AS id FROM {texts} JOIN resources r ON r.manager_key = b.id WHERE r.deleted_at IS NULL"
     ));
     let rows = sqlx::query(sql).bind(json(&keys)).fetch_all(tx).await?;
-    let report = |row| Ok(Change::new(crate::sql::word(row, "resources", "id")?, ResourceKind::User, "modified"));
-    rows.iter().map(report).collect()
+    rows.iter().map(|row| crate::sql::word(row, "resources", "id")).collect()
 }

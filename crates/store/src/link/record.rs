@@ -11,6 +11,7 @@ use sqlx::Row;
 use super::owed_members::{OwedMember, forget_owed, owe, owe_left};
 use super::waits::{wait_for, wait_no_more, wake, will_not_come};
 use crate::connect::Store;
+use crate::directory::import::reports_of;
 use crate::error::StoreError;
 use crate::lock::{Lock, past_deadlocks};
 use crate::log::{LogEntry, write_log};
@@ -209,6 +210,7 @@ impl Store {
         recorded.woken.extend(wait_no_more(&mut tx, dialect, provider, &without).await?);
         let left: Vec<&ResourceId> = record.left.iter().filter(|id| !recorded.stale.contains(id)).collect();
         recorded.woken.extend(owe_left(&mut tx, dialect, provider, &left, now).await?);
+        recorded.woken.extend(mark_reports(&mut tx, dialect, provider, &left, now).await?);
         let passwords: Vec<DeliveredPassword> =
             record.passwords.iter().filter(|one| !recorded.stale.contains(&one.resource_id)).cloned().collect();
         settle(&mut tx, dialect, provider, &passwords).await?;
@@ -310,6 +312,34 @@ async fn mark_again(
     ));
     sqlx::query(sql).bind(provider.to_string()).bind(json(resources)).execute(tx).await?;
     Ok(())
+}
+
+/// Marks the users who name one of these as their manager, by an account that may be gone or another one; also those
+/// who were refused, perhaps for that. Returns them.
+async fn mark_reports(
+    tx: &mut Connection,
+    dialect: Dialect,
+    provider: ProviderId,
+    left: &[&ResourceId],
+    now: i64,
+) -> Result<Vec<ResourceId>, StoreError> {
+    let reports = reports_of(tx, dialect, left).await?;
+    if reports.is_empty() {
+        return Ok(Vec::new());
+    }
+    let texts = dialect.texts(2);
+    let sql = statement(format!(
+        "UPDATE links SET dirty = 1, marked = marked + 1, park_reason = NULL, \
+         state = CASE WHEN state = 'parked' THEN 'pending' ELSE state END, \
+         due_at = CASE WHEN dirty = 0 THEN 0 ELSE due_at END, \
+         marked_at = CASE WHEN dirty = 0 THEN $3 ELSE marked_at END, \
+         queued_at = CASE WHEN dirty = 0 THEN NULL ELSE queued_at END \
+         WHERE provider_id = $1 AND kind = 'user' AND wanted = 'yes' AND held_by IS NULL \
+         AND (park_reason IS NULL OR park_reason = 'refused') \
+         AND resource_id IN (SELECT b.id FROM {texts}) RETURNING resource_id"
+    ));
+    let query = sqlx::query(sql).bind(provider.to_string()).bind(json(&reports)).bind(now);
+    query.fetch_all(tx).await?.iter().map(|row| word(row, "links", "resource_id")).collect()
 }
 
 async fn empty_groups(

@@ -51,6 +51,23 @@ on_both! {
         assert_eq!(recorded.again, [ids[2].clone()], "she left while somebody began to wait");
     }
 
+    async fn whoever_reports_to_one_who_left_is_looked_at(db: &Database) {
+        let report = r#"{"userName":"anna","urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"manager":{"value":"boss"}}}"#;
+        let provider = db.provider("acme", &["boss", "zoe"]).await;
+        db.import(&[report]).await;
+        db.store.want_everything(provider).await.unwrap();
+        let ids = db.ids(&["boss", "anna", "zoe"]).await;
+        for id in &ids[1..] {
+            db.settle(provider, id).await;
+        }
+        let boss = db.claim(provider, &ids[0]).await;
+        let gone = LinkResult { state: LinkState::Gone, remote_id: None, still_dirty: false, ..in_sync(&boss) };
+        let record = TaskRecord { results: vec![gone], left: vec![ids[0].clone()], ..TaskRecord::default() };
+        let recorded = db.store.record(provider, &record).await.unwrap();
+        assert_eq!(recorded.woken, [ids[1].clone()]);
+        assert!(db.link(provider, &ids[1]).await.dirty && !db.link(provider, &ids[2]).await.dirty);
+    }
+
     async fn who_only_left_somebody_out_rests(db: &Database) {
         let provider = db.provider("acme", &["anna"]).await;
         db.import(&[r#"{"displayName":"G"}"#]).await;

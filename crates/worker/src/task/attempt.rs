@@ -16,7 +16,7 @@ use scimfleet_store::{
 };
 use serde_json::Value;
 
-use super::bulk::Carried;
+use super::reference::Carried;
 use super::wire::{Via, Write};
 use crate::desire::Desired;
 

@@ -23,6 +23,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::Session;
+use super::reference::{Carried, bytes_at_most, carried, references, with_reference};
 use super::wire::{Call, Content, Failure, Route};
 use crate::desire::Referring;
 
@@ -32,20 +33,6 @@ const OPERATIONS_MIN: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A provider that announces no size is not sent more than this.
 const PAYLOAD_BYTES_DEFAULT: usize = 1024 * 1024;
-
-/// Room for a reference in an operation, in bytes. An account whose id is longer is not referred to.
-const REFERENCE_BYTES: usize = 64;
-/// Before the name of another operation of the same request (RFC 7644 §3.7.2).
-pub(crate) const BY_BULK_ID: &str = "bulkId:";
-
-/// A reference that an operation carried.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Carried {
-    /// By the name of another operation in the same request, which the provider had to resolve.
-    pub(crate) by_bulk_id: bool,
-    /// The account that it stands for, if that is there now.
-    pub(crate) account: Option<RemoteId>,
-}
 
 /// What became of an operation that was offered. `requests` are the bulk requests that it stands for in
 /// the counters.
@@ -145,11 +132,11 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Queued {
-    object: ResourceId,
-    operation: BulkOperation,
+pub(super) struct Queued {
+    pub(super) object: ResourceId,
+    pub(super) operation: BulkOperation,
     /// What it may refer to.
-    referring: Option<Referring>,
+    pub(super) referring: Option<Referring>,
     bytes: usize,
     asker: oneshot::Sender<Submitted>,
     requests: u64,
@@ -263,56 +250,6 @@ impl Bulk {
         // Nobody waits any more when the task was broken off.
         let _ = queued.asker.send(submitted);
     }
-}
-
-/// How an operation names somebody.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Reference {
-    /// By the account that an earlier request created.
-    Account(RemoteId),
-    /// By the operation of the same request that creates it: its place, and its `bulkId`.
-    Operation(usize, String),
-}
-
-impl Reference {
-    fn text(&self) -> String {
-        match self {
-            Self::Account(account) => account.as_str().to_owned(),
-            Self::Operation(_, name) => format!("{BY_BULK_ID}{name}"),
-        }
-    }
-}
-
-/// What each operation of a request can refer to.
-fn references(batch: &[Queued], created: &HashMap<ResourceId, RemoteId>, profile: &Profile) -> Vec<Option<Reference>> {
-    let by_object: HashMap<&ResourceId, (usize, &String)> = batch
-        .iter()
-        .enumerate()
-        .filter(|_| profile.bulk_references)
-        .filter_map(|(place, one)| Some((&one.object, (place, one.operation.bulk_id.as_ref()?))))
-        .collect();
-    let reference = |one: &Queued| {
-        let to = &one.referring.as_ref()?.to;
-        if let Some(account) = created.get(to) {
-            return Some(Reference::Account(account.clone())).filter(|one| one.text().len() <= REFERENCE_BYTES);
-        }
-        by_object.get(to).map(|(place, name)| Reference::Operation(*place, (*name).clone()))
-    };
-    batch.iter().map(reference).collect()
-}
-
-/// The operation as it travels.
-fn with_reference(queued: &Queued, reference: Option<&Reference>) -> BulkOperation {
-    let mut operation = queued.operation.clone();
-    if let (Some(referring), Some(reference)) = (&queued.referring, reference) {
-        operation.data = Some(Value::Object(referring.document(&reference.text())));
-    }
-    operation
-}
-
-fn bytes_at_most(operation: &BulkOperation, referring: &Referring) -> usize {
-    let longest = Value::Object(referring.document(&"x".repeat(REFERENCE_BYTES)));
-    bytes_of(&BulkOperation { data: Some(longest), ..operation.clone() })
 }
 
 impl State {
@@ -537,16 +474,6 @@ impl Session<'_> {
     }
 }
 
-fn carried(reference: Reference, results: &[Result<Answer, ScimError>]) -> Carried {
-    match reference {
-        Reference::Account(account) => Carried { by_bulk_id: false, account: Some(account) },
-        Reference::Operation(place, _) => {
-            let created = results.get(place).and_then(|result| result.as_ref().ok());
-            Carried { by_bulk_id: true, account: created.and_then(|answer| answer.remote_id.clone()) }
-        }
-    }
-}
-
 fn kind_of(operation: &BulkOperation) -> ResourceKind {
     let is_group = operation.path.starts_with(ResourceKind::Group.endpoint());
     if is_group { ResourceKind::Group } else { ResourceKind::User }
@@ -561,55 +488,5 @@ fn failure_of(error: ScimError) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_counted_to_the_byte() {
-        let operation = |id: &str| BulkOperation {
-            method: BulkMethod::Post,
-            bulk_id: Some(id.to_owned()),
-            version: None,
-            path: "/Users".to_owned(),
-            data: Some(json!({ "userName": id })),
-        };
-        let operations = vec![operation("a"), operation("b"), operation("c")];
-        let sizes: Vec<usize> = operations.iter().map(bytes_of).collect();
-        let whole = bytes_of(&BulkRequest { fail_on_errors: None, operations });
-        let fits = |bytes: usize| Room { operations: 10, bytes }.fits(sizes.iter().copied());
-        assert_eq!((fits(whole + 1), fits(whole - 1), fits(envelope_bytes())), (3, 2, 0));
-        assert_eq!(Room { operations: 2, bytes: 10_000 }.fits(sizes.iter().copied()), 2);
-    }
-
-    #[tokio::test]
-    async fn nobody_is_waited_for_who_is_done() {
-        let bulk = Bulk::new(Some(Room { operations: 10, bytes: 10_000 }));
-        assert!(bulk.begin(3, HashSet::new()));
-        let document = serde_json::Map::new();
-        let call = || Call {
-            kind: ResourceKind::User,
-            account: None,
-            content: Content::Create(&document, None),
-            version: None,
-        };
-        let (one, other) = (call(), call());
-        let profile = Profile::default();
-        let ids = ["a", "b"].map(|id| ResourceId::parse(id).unwrap());
-        let offering =
-            futures::future::join(bulk.submit(&ids[0], &one, &profile), bulk.submit(&ids[1], &other, &profile));
-        let gathering = async {
-            assert!(matches!(bulk.next(10), Next::Wait(Some(_))), "the third may still join");
-            bulk.leave(&ids[0]);
-            let Next::Send(batch) = bulk.next(10) else { panic!("not sent") };
-            assert_eq!(batch.len(), 2);
-            for queued in batch {
-                bulk.answer(queued, Submitted::Alone { requests: 0 });
-            }
-            assert!(matches!(bulk.next(10), Next::Wait(None)), "both are at work again");
-        };
-        futures::future::join(offering, gathering).await;
-        bulk.leave(&ids[0]);
-        bulk.leave(&ids[1]);
-        assert!(matches!(bulk.next(10), Next::Done));
-    }
-}
+#[path = "bulk_tests.rs"]
+mod tests;

@@ -22,16 +22,15 @@ mod turn;
 mod update;
 pub(crate) mod wire;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use scimfleet_core::outcome::Outcome;
-use scimfleet_core::plan::{Leaving, Operation, Plan, leaver_action, plan_away, plan_wanted};
-use scimfleet_core::ports::Rate;
-use scimfleet_core::provider::{Drift, parse_rate};
+use scimfleet_core::plan::{Leaving, Plan, leaver_action, plan_away, plan_wanted};
+use scimfleet_core::provider::Drift;
 use scimfleet_core::retry::Class;
 use scimfleet_core::state::{ProviderState, RunState};
 use scimfleet_core::task::{Cause, Lane, Task};
@@ -50,11 +49,9 @@ use self::pace::{Health, LEASE, RENEW_EVERY, Tenure, Trip};
 use self::settle::intent_of;
 use self::turn::WRITER_WAIT;
 use crate::Worker;
+use crate::allowance::charge_discovery;
 use crate::desire::{Desire, DesireError, desires};
 use crate::provider::{Provider, ProviderError};
-
-/// Requests that ask a provider what it announces (RFC 7644 §4): configuration, resource types, schemas.
-const DISCOVERY_REQUESTS: u32 = 3;
 
 /// What became of a task, for the broker.
 #[derive(Debug, PartialEq, Eq)]
@@ -194,16 +191,6 @@ async fn work(worker: &Worker, task: &Task, traceparent: Option<String>) -> Resu
     }
     session.open_breaker().await?;
     Ok(TaskOutcome::Completed)
-}
-
-/// What a provider announces is asked for at once; the requests that follow wait for it, so that its limit is
-/// kept all the same.
-async fn charge_discovery(worker: &Worker, provider: &ProviderRow) {
-    let Some(rate) = provider.settings.rate.as_deref().and_then(parse_rate) else { return };
-    let ahead = Rate { burst: rate.burst.saturating_add(DISCOVERY_REQUESTS), ..rate };
-    for _ in 0..DISCOVERY_REQUESTS {
-        worker.coordination.try_acquire(provider.name(), "all", Some(ahead)).await;
-    }
 }
 
 /// Leavers are tried while a provider is degraded or quarantined; a listing by hand is its probe.
@@ -403,16 +390,6 @@ impl Session<'_> {
             () = self.renew(&links) => {}
         }
         Ok(())
-    }
-
-    /// Whom others of this task may refer to, once they are created.
-    fn to_create(&self, attempts: &[&mut Attempt]) -> HashSet<ResourceId> {
-        let is_create = |attempt: &&&mut Attempt| {
-            let plan = attempt.plan.as_ref();
-            plan.is_some_and(|plan| matches!(plan.operation, Operation::Create { .. }))
-        };
-        let may_refer = self.provider.profile.bulk_references;
-        attempts.iter().filter(|_| may_refer).filter(is_create).map(|attempt| attempt.id().clone()).collect()
     }
 
     fn work_on<'a>(&'a self, attempt: &'a mut Attempt, listed: Option<&'a Listed>) -> BoxFuture<'a, ()> {
