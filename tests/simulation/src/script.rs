@@ -154,7 +154,7 @@ impl Draw {
 
     fn everything(&mut self) -> Script {
         let is_calm = self.rng.random_bool(0.15);
-        let providers: Vec<ProviderPlan> = (0..self.rng.random_range(1..=2)).map(|_| self.provider(is_calm)).collect();
+        let providers: Vec<ProviderPlan> = (0..self.rng.random_range(1..=2)).map(|_| self.provider()).collect();
         self.names_come_free = providers.iter().all(|one| one.leavers == LeaverAction::Delete && !one.scoped);
         self.populate();
         let mut ids: Vec<String> = self.directory.users.keys().chain(self.directory.groups.keys()).cloned().collect();
@@ -196,11 +196,8 @@ impl Draw {
         Script { providers, schedulers, workers, events, faults_per_mille, quiet_after, directory }
     }
 
-    /// Flattened groups are played without faults: who left a group inside another one while it was unknown what
-    /// became of a write to the outer one stays there until the group is written for another reason.
-    fn provider(&mut self, is_calm: bool) -> ProviderPlan {
-        let mut habits = vec![Habit::Strict, Habit::PutOnly, Habit::Patch, Habit::IgnoresMembers];
-        habits.extend(is_calm.then_some(Habit::Flat));
+    fn provider(&mut self) -> ProviderPlan {
+        let habits = [Habit::Strict, Habit::PutOnly, Habit::Patch, Habit::IgnoresMembers, Habit::Flat];
         ProviderPlan {
             habit: *habits.choose(&mut self.rng).unwrap_or(&Habit::Strict),
             leavers: if self.rng.random_bool(0.6) { LeaverAction::Delete } else { LeaverAction::Deactivate },

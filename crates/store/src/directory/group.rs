@@ -68,7 +68,7 @@ fn member_row(row: &AnyRow) -> Result<MemberRow, StoreError> {
 }
 
 /// Members as they are, and the table to read them from.
-const DIRECT: (&str, &str) = ("", "memberships");
+pub(crate) const DIRECT: (&str, &str) = ("", "memberships");
 /// Whose members are compared: the groups `b`, or what is noted of them as `o`.
 const WHOLE: (&str, &str, &str) = ("", "m.group_id = b.id", "s.group_id = b.id");
 const OWED: (&str, &str, &str) = (
@@ -79,7 +79,7 @@ const OWED: (&str, &str, &str) = (
 
 /// The users inside, however deep, and the table to read them from; `{texts}` is the list of groups. SQLite
 /// guesses that a recursion gives much: CROSS JOIN keeps it from reading the larger table first.
-fn flattened(texts: &str) -> (String, &'static str) {
+pub(crate) fn flattened(texts: &str) -> (String, &'static str) {
     let with = format!(
         "WITH RECURSIVE under(group_id, member_id) AS (SELECT b.id, n.member_id FROM {texts} \
            JOIN memberships n ON n.group_id = b.id UNION \

@@ -11,6 +11,7 @@ use serde::Serialize;
 use sqlx::Row;
 
 use crate::connect::Store;
+use crate::directory::group::{DIRECT, flattened};
 use crate::error::StoreError;
 use crate::pool::Connection;
 use crate::relay::OutboxRow;
@@ -68,12 +69,33 @@ impl Store {
         provider: ProviderId,
         groups: &[ResourceId],
     ) -> Result<Vec<DoubtedMember>, StoreError> {
+        self.doubted(provider, groups, DIRECT).await
+    }
+
+    /// The same where groups are never members, and the users inside them are.
+    pub async fn doubted_flattened(
+        &self,
+        provider: ProviderId,
+        groups: &[ResourceId],
+    ) -> Result<Vec<DoubtedMember>, StoreError> {
+        let (with, table) = flattened(&self.dialect().texts(2));
+        let mut doubted = self.doubted(provider, groups, (&with, table)).await?;
+        doubted.retain(|one| one.kind == ResourceKind::User);
+        Ok(doubted)
+    }
+
+    async fn doubted(
+        &self,
+        provider: ProviderId,
+        groups: &[ResourceId],
+        (with, table): (&str, &str),
+    ) -> Result<Vec<DoubtedMember>, StoreError> {
         let texts = self.dialect().texts(2);
         let sql = statement(format!(
-            "SELECT o.group_id AS group_id, o.member_id AS member_id, l.kind AS kind, l.remote_id AS remote_id, \
+            "{with}SELECT o.group_id AS group_id, o.member_id AS member_id, l.kind AS kind, l.remote_id AS remote_id, \
              m.member_id AS belongs FROM {texts} JOIN owed_memberships o ON o.provider_id = $1 AND o.group_id = b.id \
              JOIN links l ON l.provider_id = $1 AND l.resource_id = o.member_id AND l.remote_id IS NOT NULL \
-             LEFT JOIN memberships m ON m.group_id = o.group_id AND m.member_id = o.member_id \
+             LEFT JOIN {table} m ON m.group_id = o.group_id AND m.member_id = o.member_id \
              LEFT JOIN sent_memberships s ON s.provider_id = $1 AND s.group_id = o.group_id \
              AND s.member_id = o.member_id \
              WHERE (m.member_id IS NULL) = (s.member_id IS NULL) AND (m.member_id IS NULL OR l.wanted = 'yes')"
@@ -151,7 +173,23 @@ pub(crate) async fn owe_changes(
         "{OWED} SELECT l.provider_id, b.group_id, b.member_id, 1 FROM {batch} \
          JOIN links l ON l.resource_id = b.group_id WHERE l.wanted = 'yes' {AGAIN}"
     ));
-    sqlx::query(sql).bind(json(&pairs)).execute(tx).await?;
+    sqlx::query(sql).bind(json(&pairs)).execute(&mut *tx).await?;
+    owe_outer(tx, &batch, &pairs).await
+}
+
+/// A group that is being written, or of whose last write nobody knows, may have been sent who was inside another group
+/// of it by then: flattened, those are its members. Whoever moved there is noted for it, too.
+async fn owe_outer(tx: &mut Connection, batch: &str, pairs: &BTreeSet<Pair<'_>>) -> Result<(), StoreError> {
+    let sql = statement(format!(
+        "WITH RECURSIVE reach(group_id, member_id) AS (SELECT b.group_id, b.member_id FROM {batch} UNION \
+           SELECT m.group_id, r.member_id FROM reach r JOIN memberships m ON m.member_id = r.group_id), \
+         inside(provider_id, group_id, member_id) AS (SELECT l.provider_id, r.group_id, r.member_id FROM reach r \
+           JOIN links l ON l.resource_id = r.group_id \
+           WHERE l.wanted = 'yes' AND (l.intent IS NOT NULL OR l.lease_holder IS NOT NULL) UNION \
+           SELECT i.provider_id, i.group_id, m.member_id FROM inside i JOIN memberships m ON m.group_id = i.member_id) \
+         {OWED} SELECT i.provider_id, i.group_id, i.member_id, 1 FROM inside i WHERE TRUE {AGAIN}"
+    ));
+    sqlx::query(sql).bind(json(pairs)).execute(tx).await?;
     Ok(())
 }
 

@@ -100,7 +100,12 @@ impl Session<'_> {
         if groups.is_empty() {
             return Ok(());
         }
-        for one in self.worker.store.doubted_members(self.provider.row.id, &groups).await? {
+        let (store, provider) = (&self.worker.store, self.provider.row.id);
+        let doubted = match self.provider.profile.nested_groups {
+            NestedGroups::Flatten => store.doubted_flattened(provider, &groups).await?,
+            NestedGroups::Members | NestedGroups::Omit => store.doubted_members(provider, &groups).await?,
+        };
+        for one in doubted {
             let members = by_group.entry(one.group_id).or_default();
             note_kind(members, one.kind, &one.member_id);
             let list = if one.belongs { &mut members.add } else { &mut members.suspect };

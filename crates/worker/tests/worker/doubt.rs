@@ -175,3 +175,34 @@ async fn members_that_were_taken_back_are_taken_back_there() {
         members_taken_back(fault, &["u0000", "u0001"], &["u0000"]).await;
     }
 }
+
+/// Where groups are flattened, who joined an inner group was perhaps sent with the outer one, and left before anybody knew.
+#[tokio::test]
+async fn whoever_left_an_inner_group_meanwhile_leaves_the_outer_one() {
+    for fault in &LOST {
+        let stage = Stage::with(Behaviour { bulk: false, nested_groups: false, ..Behaviour::default() }, |settings| {
+            settings.profile_override.insert("nested_groups".to_owned(), "flatten".into());
+        })
+        .await;
+        stage.users(2).await;
+        stage.import(&[group("Inner", &[]), group("Outer", &["Inner", "u0001"])]).await;
+        stage.changes(USER, Lane::Changes).await;
+        stage.changes(GROUP, Lane::Changes).await;
+        stage.relay().await;
+        stage.changes(GROUP, Lane::Changes).await;
+        let outer = [stage.id("Outer").await];
+        let members = || stage.target.named(GROUP, "Outer")[0]["members"].as_array().cloned().unwrap_or_default();
+        assert_eq!(members().len(), 1);
+        stage.import(&[group("Inner", &["u0000"])]).await;
+        stage.relay().await;
+        stage.store.mark(stage.provider, &outer).await.unwrap();
+        stage.target.script(Matcher::on("PATCH", "/Groups").times(2), fault.clone());
+        stage.changes(GROUP, Lane::Changes).await;
+        assert_eq!(stage.link("Outer").await.state, LinkState::Retrying, "{fault:?}");
+        stage.import(&[group("Inner", &[])]).await;
+        stage.relay().await;
+        stage.no_more_waiting().await;
+        stage.changes(GROUP, Lane::Changes).await;
+        assert_eq!((members().len(), stage.links(LinkState::InSync).await), (1, 4), "{fault:?}");
+    }
+}
