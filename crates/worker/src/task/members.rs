@@ -218,8 +218,9 @@ impl Session<'_> {
         }
         self.remove_dangling(attempt, &account).await?;
         // Whether they are there nobody knows, so each is taken out by itself, and need not be there.
-        for member in std::mem::take(&mut attempt.members.suspect) {
+        while let Some(member) = attempt.members.suspect.last().cloned() {
             self.take_out(attempt, &account, &[member]).await?;
+            attempt.members.suspect.pop();
         }
         Ok(())
     }

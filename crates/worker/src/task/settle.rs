@@ -292,10 +292,12 @@ fn parked(reason: ParkReason, words: String) -> Fate {
 /// A write that somebody announced stays announced until it is known what became of it: neither a look-up
 /// that failed, nor an object that may not be sent now, nor a write that was refused tells.
 fn still_open(attempt: &Attempt, outcome: &Outcome) -> Option<String> {
+    // What it shows of itself says nothing of the members that it may have been sent.
+    let seen = attempt.resolved && !attempt.members.differ();
     let told = match outcome {
-        Outcome::Retry { .. } | Outcome::Throttled(_) | Outcome::Again(_) | Outcome::Held => attempt.resolved,
+        Outcome::Retry { .. } | Outcome::Throttled(_) | Outcome::Again(_) | Outcome::Held => seen,
         Outcome::Invalid(_) | Outcome::Parked(..) | Outcome::Kept if attempt.account.remote_id.is_some() => {
-            attempt.has_written() || attempt.resolved
+            attempt.has_written() || seen
         }
         Outcome::Invalid(_) | Outcome::Parked(..) | Outcome::Kept => false,
         _ => true,

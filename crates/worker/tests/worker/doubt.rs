@@ -1,5 +1,7 @@
 //! Writes whose answer was lost, and whose reason is gone before anybody learns whether they were applied (R20).
 
+use std::time::Duration;
+
 use scimfleet_core::ResourceKind;
 use scimfleet_core::state::LinkState;
 use scimfleet_core::task::Lane;
@@ -205,4 +207,36 @@ async fn whoever_left_an_inner_group_meanwhile_leaves_the_outer_one() {
         stage.changes(GROUP, Lane::Changes).await;
         assert_eq!((members().len(), stage.links(LinkState::InSync).await), (1, 4), "{fault:?}");
     }
+}
+
+/// Its name is seen at the provider; the member that it may have been sent before is still to be taken out.
+#[tokio::test]
+async fn what_a_group_shows_of_itself_does_not_settle_its_members() {
+    let stage = Stage::new(Behaviour { bulk: false, etag: false, ..Behaviour::default() }).await;
+    stage.users(1).await;
+    stage.import(&[group("G", &[])]).await;
+    stage.changes(USER, Lane::Changes).await;
+    stage.changes(GROUP, Lane::Changes).await;
+    let step = async |document: Value| {
+        stage.import(&[document]).await;
+        stage.relay().await;
+        stage.no_more_waiting().await;
+        stage.changes(GROUP, Lane::Changes).await;
+    };
+    let patch = || Matcher::on("PATCH", "/Groups");
+    stage.target.script(patch().times(1), Fault::DropAnswerAfterApplying);
+    step(group("G", &["u0000"])).await;
+    // The new name gets through, the removal does not; then the name is looked at, and the removal fails again.
+    stage.target.script(patch().nth(2).times(2), Fault::Throttled("1".to_owned()));
+    let mut renamed = group("G", &[]);
+    renamed["displayName"] = json!("Renamed");
+    step(renamed).await;
+    for _ in 0..6 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        stage.no_more_waiting().await;
+        stage.changes(GROUP, Lane::Changes).await;
+    }
+    assert_eq!(stage.target.journal().counts.answered(429), 2);
+    assert_eq!(stage.target.named(GROUP, "Renamed")[0]["members"], json!([]));
+    assert_eq!(stage.links(LinkState::InSync).await, 2);
 }
