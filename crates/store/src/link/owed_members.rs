@@ -178,15 +178,17 @@ pub(crate) async fn owe_changes(
 }
 
 /// A group that is being written, or of whose last write nobody knows, may have been sent who was inside another group
-/// of it by then: flattened, those are its members. Whoever moved there is noted for it, too.
+/// of it by then: flattened, those are its members. Whoever moved there is noted for it, too. SQLite guesses that a
+/// recursion gives much: CROSS JOIN keeps it from reading the larger table first.
 async fn owe_outer(tx: &mut Connection, batch: &str, pairs: &BTreeSet<Pair<'_>>) -> Result<(), StoreError> {
     let sql = statement(format!(
         "WITH RECURSIVE reach(group_id, member_id) AS (SELECT b.group_id, b.member_id FROM {batch} UNION \
-           SELECT m.group_id, r.member_id FROM reach r JOIN memberships m ON m.member_id = r.group_id), \
+           SELECT m.group_id, r.member_id FROM reach r CROSS JOIN memberships m WHERE m.member_id = r.group_id), \
          inside(provider_id, group_id, member_id) AS (SELECT l.provider_id, r.group_id, r.member_id FROM reach r \
-           JOIN links l ON l.resource_id = r.group_id \
-           WHERE l.wanted = 'yes' AND (l.intent IS NOT NULL OR l.lease_holder IS NOT NULL) UNION \
-           SELECT i.provider_id, i.group_id, m.member_id FROM inside i JOIN memberships m ON m.group_id = i.member_id) \
+           CROSS JOIN links l WHERE l.resource_id = r.group_id AND l.wanted = 'yes' \
+           AND (l.intent IS NOT NULL OR l.lease_holder IS NOT NULL) UNION \
+           SELECT i.provider_id, i.group_id, m.member_id FROM inside i CROSS JOIN memberships m \
+           WHERE m.group_id = i.member_id) \
          {OWED} SELECT i.provider_id, i.group_id, i.member_id, 1 FROM inside i WHERE TRUE {AGAIN}"
     ));
     sqlx::query(sql).bind(json(pairs)).execute(tx).await?;
