@@ -9,6 +9,10 @@ use clap::{Parser, ValueEnum};
 use scimfleet_simulation::play;
 use scimfleet_simulation::script::Family;
 
+/// A play is made of many small values, and this one is a sixth faster with them.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Plays scheduler, workers, store and queue in virtual time under random faults.
 #[derive(Debug, Parser)]
 struct Arguments {
