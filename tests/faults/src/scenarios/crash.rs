@@ -38,6 +38,8 @@ pub(super) async fn after_the_write(services: &Services, name: &str, figures: &m
 
 async fn killed(services: &Services, name: &str, figures: &mut Figures, fault: Fault, applied: usize) -> Told<()> {
     let mut stage = Stage::open(services, name, figures.seed, wide(200, WIDE)).await?;
+    // Asked before, so that both workers begin at once and not one while the other asks.
+    stage.cli(&["providers", "probe", name]).await?;
     stage.target.script(Matcher::on("POST", "/Users").times(200), fault);
     stage.load().await?;
     figures.attempted = stage.model.len() as u64;
