@@ -65,8 +65,9 @@ async fn every_promised_metric_is_there_with_its_labels_behind_a_token() {
     let _serve = fleet.start(&["serve"]);
     fleet.until(&["status", "--output", "json"], |_| request(port, "GET", "/healthz", &[], "").status == 200);
     let scrape = || request(port, "GET", "/metrics", &[("Authorization", &reader)], "").body;
+    // As a change, which the first run of a new provider must not take along.
+    fleet.until(&["status", "--output", "json"], |status| status["providers"][0]["last_run"]["state"] == "completed");
     let _ = fleet.import(ANNA, &[]).expect(0);
-    // As a change, before a run can take it along.
     fleet.until(&["status", "--output", "json"], |_| scrape().contains("scimfleet_change_latency_seconds"));
     let _ = fleet.sync("acme", &[]);
 
