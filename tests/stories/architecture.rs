@@ -7,6 +7,22 @@ use std::process::Command;
 use scimfleet_tests::repository;
 use serde_json::Value;
 
+/// Who puts everything together may use all of it.
+const EVERYTHING: &[&str] = &[
+    "core",
+    "runtime",
+    "store",
+    "expression",
+    "scim-client",
+    "queue",
+    "coordination",
+    "scheduler",
+    "worker",
+    "directory",
+    "console",
+    "testkit",
+];
+
 /// What a crate may depend upon, besides what is outside the workspace. A new arrow is a design change.
 const ARROWS: &[(&str, &[&str])] = &[
     ("core", &[]),
@@ -21,40 +37,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("worker", &["core", "runtime", "store", "expression", "scim-client"]),
     ("directory", &["core", "runtime", "store", "expression", "scim-client"]),
     ("console", &["core", "runtime", "store", "expression"]),
-    (
-        "cli",
-        &[
-            "core",
-            "runtime",
-            "store",
-            "expression",
-            "scim-client",
-            "queue",
-            "coordination",
-            "scheduler",
-            "worker",
-            "directory",
-            "console",
-            "testkit",
-        ],
-    ),
-    (
-        "bench",
-        &[
-            "core",
-            "runtime",
-            "store",
-            "expression",
-            "scim-client",
-            "queue",
-            "coordination",
-            "scheduler",
-            "worker",
-            "directory",
-            "console",
-            "testkit",
-        ],
-    ),
+    ("cli", EVERYTHING),
+    ("bench", EVERYTHING),
     ("tests", &["core", "testkit"]),
     ("faults", &["core", "queue", "store", "testkit"]),
     (

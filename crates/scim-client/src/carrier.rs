@@ -35,7 +35,7 @@ pub struct Lost {
 
 /// What a transport sends its requests with.
 pub(crate) enum Line {
-    Library(Client),
+    Network(Client),
     Carried(Arc<dyn Carrier>),
 }
 
@@ -43,14 +43,14 @@ impl Line {
     pub(crate) fn new(config: &ClientConfig) -> Result<Self, ConfigError> {
         match &config.egress.carrier {
             Some(carrier) => Ok(Self::Carried(carrier.0.clone())),
-            None => http_client(config).map(Self::Library),
+            None => http_client(config).map(Self::Network),
         }
     }
 
-    /// The HTTP library, where there is a network.
-    pub(crate) fn library(&self) -> Option<&Client> {
+    /// The HTTP client, where there is a network.
+    pub(crate) fn client(&self) -> Option<&Client> {
         match self {
-            Self::Library(client) => Some(client),
+            Self::Network(client) => Some(client),
             Self::Carried(_) => None,
         }
     }
@@ -63,7 +63,7 @@ impl Line {
         timeout: Duration,
     ) -> Result<Response, ScimError> {
         match self {
-            Self::Library(client) => {
+            Self::Network(client) => {
                 *request.timeout_mut() = Some(timeout);
                 client.execute(request).await.map_err(|error| failure(asked, error))
             }

@@ -141,7 +141,7 @@ impl Transport {
     }
 
     async fn grant(&self, asked: &Asked, deadline: Instant) -> Result<Grant, ScimError> {
-        let granted = self.credential.grant(self.line.library(), &self.limits, asked);
+        let granted = self.credential.grant(self.line.client(), &self.limits, asked);
         tokio::time::timeout_at(deadline, granted).await.unwrap_or_else(|_| {
             let reason =
                 format!("the token endpoint did not answer within {} s", self.limits.request_timeout.as_secs());

@@ -346,7 +346,7 @@ impl Profile {
 
     /// Whether [`Profile::rates_of`] asks for the length of a body.
     pub fn counts_bytes(&self) -> bool {
-        self.rates.keys().any(|class| class.contains('>'))
+        self.rates.keys().any(|class| sized(class).1.is_some())
     }
 
     /// What cannot be told by the type alone: the key, and what is wrong.

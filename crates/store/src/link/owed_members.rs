@@ -10,6 +10,7 @@ use scimfleet_core::{ProviderId, RemoteId, ResourceId, ResourceKind};
 use serde::Serialize;
 use sqlx::Row;
 
+use super::{MARK_AGAIN, PARKED_NO_MORE};
 use crate::connect::Store;
 use crate::directory::group::{DIRECT, flattened};
 use crate::error::StoreError;
@@ -209,9 +210,7 @@ pub(crate) async fn owe_left(
     }
     let texts = dialect.texts(2);
     let sql = statement(format!(
-        "UPDATE links SET dirty = 1, marked = marked + 1, \
-         marked_at = CASE WHEN dirty = 0 THEN $3 ELSE marked_at END, \
-         queued_at = CASE WHEN dirty = 0 THEN NULL ELSE queued_at END \
+        "UPDATE links SET {MARK_AGAIN} \
          WHERE provider_id = $1 AND wanted = 'yes' AND held_by IS NULL AND resource_id IN \
          (SELECT s.group_id FROM {texts} JOIN sent_memberships s ON s.provider_id = $1 AND s.member_id = b.id) \
          RETURNING resource_id"
@@ -221,10 +220,7 @@ pub(crate) async fn owe_left(
     let mut groups = rows.iter().map(|row| word(row, "links", "resource_id")).collect::<Result<Vec<_>, _>>()?;
     // A write that named somebody whose account was about to go is refused: of those under way it is not known yet.
     let sql = statement(format!(
-        "UPDATE links SET dirty = 1, marked = marked + 1, due_at = 0, park_reason = NULL, \
-         state = CASE WHEN state = 'parked' THEN 'pending' ELSE state END, \
-         marked_at = CASE WHEN dirty = 0 THEN $3 ELSE marked_at END, \
-         queued_at = CASE WHEN dirty = 0 THEN NULL ELSE queued_at END \
+        "UPDATE links SET {MARK_AGAIN}, {PARKED_NO_MORE}, due_at = 0 \
          WHERE provider_id = $1 AND kind = 'group' AND wanted = 'yes' AND held_by IS NULL \
          AND (park_reason = 'refused' OR lease_holder IS NOT NULL) AND resource_id IN \
          (SELECT m.group_id FROM {texts} JOIN memberships m ON m.member_id = b.id) RETURNING resource_id"

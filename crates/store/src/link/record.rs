@@ -9,7 +9,8 @@ use serde::Serialize;
 use sqlx::Row;
 
 use super::owed_members::{OwedMember, forget_owed, owe, owe_left};
-use super::waits::{wait_for, wait_no_more, wake, will_not_come};
+use super::waits::{mark_again, wait_for, wait_no_more, wake, will_not_come};
+use super::{MARK_AGAIN, PARKED_NO_MORE};
 use crate::connect::Store;
 use crate::directory::import::reports_of;
 use crate::error::StoreError;
@@ -294,26 +295,6 @@ async fn release_links(
     Ok(())
 }
 
-async fn mark_again(
-    tx: &mut Connection,
-    dialect: Dialect,
-    provider: ProviderId,
-    resources: &[ResourceId],
-) -> Result<(), StoreError> {
-    if resources.is_empty() {
-        return Ok(());
-    }
-    let texts = dialect.texts(2);
-    // The time since when they are owed something stays: it is their latency.
-    let sql = statement(format!(
-        "UPDATE links SET dirty = 1, marked = marked + 1, \
-         queued_at = CASE WHEN dirty = 0 THEN NULL ELSE queued_at END WHERE provider_id = $1 \
-         AND resource_id IN (SELECT b.id FROM {texts})"
-    ));
-    sqlx::query(sql).bind(provider.to_string()).bind(json(resources)).execute(tx).await?;
-    Ok(())
-}
-
 /// Marks the users who name one of these as their manager, by an account that may be gone or another one; also those
 /// who were refused, perhaps for that. Returns them.
 async fn mark_reports(
@@ -329,11 +310,7 @@ async fn mark_reports(
     }
     let texts = dialect.texts(2);
     let sql = statement(format!(
-        "UPDATE links SET dirty = 1, marked = marked + 1, park_reason = NULL, \
-         state = CASE WHEN state = 'parked' THEN 'pending' ELSE state END, \
-         due_at = CASE WHEN dirty = 0 THEN 0 ELSE due_at END, \
-         marked_at = CASE WHEN dirty = 0 THEN $3 ELSE marked_at END, \
-         queued_at = CASE WHEN dirty = 0 THEN NULL ELSE queued_at END \
+        "UPDATE links SET {MARK_AGAIN}, {PARKED_NO_MORE}, due_at = CASE WHEN dirty = 0 THEN 0 ELSE due_at END \
          WHERE provider_id = $1 AND kind = 'user' AND wanted = 'yes' AND held_by IS NULL \
          AND (park_reason IS NULL OR park_reason = 'refused') \
          AND resource_id IN (SELECT b.id FROM {texts}) RETURNING resource_id"

@@ -118,6 +118,27 @@ pub(crate) async fn wake(
     look_again(tx, dialect, provider, &pairs).await
 }
 
+/// Marks these, whatever they are owed already.
+pub(crate) async fn mark_again(
+    tx: &mut Connection,
+    dialect: Dialect,
+    provider: ProviderId,
+    resources: &[ResourceId],
+) -> Result<(), StoreError> {
+    if resources.is_empty() {
+        return Ok(());
+    }
+    let texts = dialect.texts(2);
+    // The time since when they are owed something stays: it is their latency.
+    let sql = statement(format!(
+        "UPDATE links SET dirty = 1, marked = marked + 1, \
+         queued_at = CASE WHEN dirty = 0 THEN NULL ELSE queued_at END WHERE provider_id = $1 \
+         AND resource_id IN (SELECT b.id FROM {texts})"
+    ));
+    sqlx::query(sql).bind(provider.to_string()).bind(json(resources)).execute(tx).await?;
+    Ok(())
+}
+
 /// Marks those who wait, and notes whom they lacked; returns them.
 async fn look_again(
     tx: &mut Connection,
@@ -127,16 +148,8 @@ async fn look_again(
 ) -> Result<Vec<ResourceId>, StoreError> {
     let woken: BTreeSet<ResourceId> = pairs.iter().map(|(waiting, _)| waiting.clone()).collect();
     let woken: Vec<ResourceId> = woken.into_iter().collect();
-    if !woken.is_empty() {
-        let texts = dialect.texts(2);
-        let sql = statement(format!(
-            "UPDATE links SET dirty = 1, marked = marked + 1, \
-             queued_at = CASE WHEN dirty = 0 THEN NULL ELSE queued_at END WHERE provider_id = $1 \
-             AND resource_id IN (SELECT b.id FROM {texts})"
-        ));
-        sqlx::query(sql).bind(provider.to_string()).bind(json(&woken)).execute(&mut *tx).await?;
-        owe(tx, dialect, provider, pairs).await?;
-    }
+    mark_again(tx, dialect, provider, &woken).await?;
+    owe(tx, dialect, provider, pairs).await?;
     Ok(woken)
 }
 
