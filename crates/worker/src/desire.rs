@@ -21,6 +21,7 @@ use scimfleet_store::{Referee, ResourceRow, Store, StoreError};
 use serde_json::Value;
 
 use crate::provider::Provider;
+use crate::referring::{Referring, manager_of, refer_to};
 
 /// What should be sent of one object.
 #[derive(Debug, Clone)]
@@ -35,33 +36,8 @@ pub struct Desired {
     pub waits_for: Vec<ResourceId>,
     /// Users that it refers to and who shall have no account there: should one of them get one, it is named.
     pub left_out: Vec<ResourceId>,
-    /// The same with the manager who has no account there yet.
+    /// The same with whoever has no account there yet.
     pub(crate) referring: Option<Referring>,
-}
-
-/// A payload that refers to somebody who is perhaps created in the same moment.
-#[derive(Debug, Clone)]
-pub(crate) struct Referring {
-    /// Whom it refers to.
-    pub(crate) to: ResourceId,
-    document: Document,
-}
-
-impl Referring {
-    /// Where its reference stands.
-    pub(crate) const ATTRIBUTE: &str = ENTERPRISE_URN;
-
-    /// The payload, with this as the reference.
-    pub(crate) fn document(&self, reference: &str) -> Document {
-        let mut document = self.document.clone();
-        refer_to(&mut document, reference);
-        document
-    }
-
-    /// What another document, as somebody else shows it, has in place of the reference.
-    pub(crate) fn shown_in(document: &Document) -> Option<&str> {
-        manager_of(document)
-    }
 }
 
 impl Desired {
@@ -198,11 +174,6 @@ fn unnamed(message: &str) -> InvalidData {
     InvalidData { mapping: None, message: message.to_owned(), violations: Vec::new() }
 }
 
-/// The directory's reference in `manager.value`, if the document has one.
-fn manager_of(document: &Document) -> Option<&str> {
-    document.get(ENTERPRISE_URN)?.get("manager")?.get("value")?.as_str()
-}
-
 async fn referees(
     store: &Store,
     provider: &Provider,
@@ -271,7 +242,7 @@ fn referring(provider: &Provider, row: &ResourceRow, to: &ResourceId, mut docume
     let fits = complete(provider, row.kind, &mut document).is_empty()
         && validate(row.kind, &document, &provider.schemas).is_valid()
         && manager_of(&document).is_some();
-    fits.then(|| Referring { to: to.clone(), document })
+    fits.then(|| Referring::to_manager(to.clone(), document))
 }
 
 fn invalid(combined: &Combined, violations: Vec<Violation>) -> InvalidData {
@@ -282,13 +253,6 @@ fn invalid(combined: &Combined, violations: Vec<Violation>) -> InvalidData {
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
     let message = format!("the result breaks the SCIM schema: {}{rest}", listed.join(", "));
     InvalidData { mapping, message, violations }
-}
-
-fn refer_to(document: &mut Document, reference: &str) {
-    let manager = document.get_mut(ENTERPRISE_URN).and_then(|extension| extension.get_mut("manager"));
-    if let Some(manager) = manager.and_then(Value::as_object_mut) {
-        manager.insert("value".to_owned(), Value::from(reference));
-    }
 }
 
 /// Puts the manager's account in place of the directory's reference; takes it out while there is none. Returns whom

@@ -17,6 +17,7 @@ pub mod preview;
 pub mod probe;
 mod provider;
 pub mod reconcile;
+mod referring;
 mod takeover;
 mod task;
 

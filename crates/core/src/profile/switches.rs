@@ -216,7 +216,8 @@ pub struct Profile {
     /// Bytes in one bulk request.
     pub bulk_payload_bytes: u64,
     /// Whether operations of one bulk request may refer to each other by `bulkId` (RFC 7644 §3.7.2): a user and
-    /// the user's manager are then created together. Whether it is true is seen at the first such pair, and remembered.
+    /// the user's manager, or a group and the groups inside of it, are then created together. Whether it is true is
+    /// seen at the first such pair, and remembered.
     pub bulk_references: bool,
     /// Whether passwords may be sent.
     pub change_password: bool,

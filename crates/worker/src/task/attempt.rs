@@ -113,8 +113,8 @@ pub(crate) struct Attempt {
     pub(crate) orphan: Option<Document>,
     /// It was seen what became of the write that somebody began.
     pub(crate) resolved: bool,
-    /// What the last bulk request held of it as a reference.
-    pub(crate) carried: Option<Carried>,
+    /// The references that its last write carried in a bulk request.
+    pub(crate) carried: Vec<Carried>,
     /// A group that is gone: the provider holds none of its members any more.
     pub(crate) emptied: bool,
 }
@@ -151,7 +151,7 @@ impl Attempt {
             doubts: Vec::new(),
             orphan: None,
             resolved: false,
-            carried: None,
+            carried: Vec::new(),
             emptied: false,
         }
     }

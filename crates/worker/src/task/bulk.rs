@@ -23,9 +23,9 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::Session;
-use super::reference::{Carried, bytes_at_most, carried, references, with_reference};
+use super::reference::{Carried, bytes_at_most, carried, references, with_references};
 use super::wire::{Call, Content, Failure, Route};
-use crate::desire::Referring;
+use crate::referring::Referring;
 
 /// A single operation is cheaper as a request of its own.
 const OPERATIONS_MIN: usize = 2;
@@ -45,8 +45,8 @@ pub(crate) enum Submitted {
         /// How long the request took.
         took: Duration,
         requests: u64,
-        /// The reference in it, if it held one.
-        carried: Option<Carried>,
+        /// The references in it.
+        carried: Vec<Carried>,
     },
     /// It was not sent, and is not to be.
     NotNow { outcome: Outcome, requests: u64 },
@@ -115,9 +115,9 @@ pub(crate) struct Bulk {
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     /// `None`: everything travels alone.
-    room: Option<Room>,
+    pub(super) room: Option<Room>,
     /// Objects that may still offer an operation.
     running: usize,
     waiting: Vec<Queued>,
@@ -125,8 +125,8 @@ struct State {
     named: u64,
     /// Operations that were sent and are not answered.
     in_flight: usize,
-    /// Accounts that this task created by bulk requests.
-    created: HashMap<ResourceId, RemoteId>,
+    /// Accounts that objects of this task have by now.
+    pub(super) accounts: HashMap<ResourceId, RemoteId>,
     /// Objects that this task may still create. Whoever refers to one of them travels with it or after it.
     to_come: HashSet<ResourceId>,
 }
@@ -154,7 +154,7 @@ impl Bulk {
         Self { state: Mutex::new(State { room, ..State::default() }), changed: Notify::new() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -170,9 +170,12 @@ impl Bulk {
         state.room.is_some()
     }
 
-    /// One of them is done.
-    pub(crate) fn leave(&self, object: &ResourceId) {
+    /// One of them is done, and has this account.
+    pub(crate) fn leave(&self, object: &ResourceId, account: Option<&RemoteId>) {
         let mut state = self.state();
+        if let Some(account) = account {
+            state.accounts.insert(object.clone(), account.clone());
+        }
         state.to_come.remove(object);
         state.running = state.running.saturating_sub(1);
         drop(state);
@@ -243,7 +246,7 @@ impl Bulk {
             (queued.operation.method, &submitted)
             && let Some(account) = &answer.remote_id
         {
-            state.created.insert(queued.object.clone(), account.clone());
+            state.accounts.insert(queued.object.clone(), account.clone());
             state.to_come.remove(&queued.object);
         }
         drop(state);
@@ -268,7 +271,7 @@ impl State {
         let mut missing: HashSet<ResourceId> = self.to_come.clone();
         let mut ready = Vec::with_capacity(held.len());
         loop {
-            let is_held = |one: &Queued| one.referring.as_ref().is_some_and(|to| missing.contains(&to.to));
+            let is_held = |one: &Queued| one.referring.iter().flat_map(|one| &one.to).any(|to| missing.contains(to));
             let (still, free): (Vec<Queued>, Vec<Queued>) = held.into_iter().partition(is_held);
             held = still;
             if free.is_empty() {
@@ -370,7 +373,7 @@ impl Session<'_> {
     async fn send_batch(&self, batch: Vec<Queued>) {
         let mut left = vec![batch];
         while let Some(batch) = left.pop() {
-            if batch.len() < OPERATIONS_MIN {
+            if batch.len() < OPERATIONS_MIN && !self.refers(&batch) {
                 self.answer_all(batch, |requests| Submitted::Alone { requests });
                 continue;
             }
@@ -397,9 +400,9 @@ impl Session<'_> {
                 return None;
             }
         };
-        let references = references(&batch, &self.bulk.state().created, &self.provider.profile);
+        let references = references(&batch, &self.bulk.state().accounts, &self.provider.profile);
         let operations: Vec<BulkOperation> =
-            batch.iter().zip(&references).map(|(one, reference)| with_reference(one, reference.as_ref())).collect();
+            batch.iter().zip(&references).map(|(one, references)| with_references(one, references)).collect();
         let began = Instant::now();
         let result = self.provider.client.bulk(operations, &self.context).await;
         self.note_reply(&result);
@@ -409,8 +412,8 @@ impl Session<'_> {
         match result {
             Ok(results) => {
                 self.health.bulk_took(batch.len(), took);
-                let carried: Vec<Option<Carried>> =
-                    references.into_iter().map(|reference| reference.map(|one| carried(one, &results))).collect();
+                let carried: Vec<Vec<Carried>> =
+                    references.into_iter().map(|references| carried(references, &results)).collect();
                 for ((queued, result), carried) in batch.into_iter().zip(results).zip(carried) {
                     let requests = queued.requests;
                     let result = result.map_err(failure_of);
@@ -431,14 +434,14 @@ impl Session<'_> {
         let refusal = Refusal::of(&error);
         tracing::warn!(provider = %self.provider.row.name(), operations = batch.len(), reason = %error, "a bulk request failed");
         match refusal {
-            Refusal::Halve => {
+            Refusal::Halve if batch.len() >= OPERATIONS_MIN => {
                 let half = batch.len().div_ceil(2);
                 self.bulk.shrink(half);
                 self.remember_bulk(half).await;
                 let second = batch.split_off(half);
                 return Some((batch, second));
             }
-            Refusal::Never | Refusal::Alone => {
+            Refusal::Never | Refusal::Alone | Refusal::Halve => {
                 self.bulk.close();
                 if refusal == Refusal::Never {
                     self.remember_bulk(0).await;
@@ -458,7 +461,7 @@ impl Session<'_> {
                 let error = Arc::new(error);
                 for queued in batch {
                     let (requests, result) = (queued.requests, Err(Failure::shared(error.clone())));
-                    self.bulk.answer(queued, Submitted::Answered { result, took, requests, carried: None });
+                    self.bulk.answer(queued, Submitted::Answered { result, took, requests, carried: Vec::new() });
                 }
             }
         }

@@ -30,7 +30,7 @@ async fn nobody_is_waited_for_who_is_done() {
     let offering = futures::future::join(bulk.submit(&ids[0], &one, &profile), bulk.submit(&ids[1], &other, &profile));
     let gathering = async {
         assert!(matches!(bulk.next(10), Next::Wait(Some(_))), "the third may still join");
-        bulk.leave(&ids[0]);
+        bulk.leave(&ids[0], None);
         let Next::Send(batch) = bulk.next(10) else { panic!("not sent") };
         assert_eq!(batch.len(), 2);
         for queued in batch {
@@ -39,7 +39,7 @@ async fn nobody_is_waited_for_who_is_done() {
         assert!(matches!(bulk.next(10), Next::Wait(None)), "both are at work again");
     };
     futures::future::join(offering, gathering).await;
-    bulk.leave(&ids[0]);
-    bulk.leave(&ids[1]);
+    bulk.leave(&ids[0], None);
+    bulk.leave(&ids[1], None);
     assert!(matches!(bulk.next(10), Next::Done));
 }

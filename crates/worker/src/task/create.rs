@@ -52,12 +52,19 @@ impl Session<'_> {
         let body = if with_members { self.with_members(attempt, document, None) } else { document.clone() };
         let body = attempt.with_password(body);
         let write = Write { operation: "create", attributes: body.keys().cloned().collect(), removal: 0 };
+        if with_members {
+            self.refer_to_members(attempt, &body);
+        }
         let referring = attempt.desired.as_ref().and_then(|desired| desired.referring.clone());
         let call = |referring| Call { kind, account: None, content: Content::Create(&body, referring), version: None };
         let mut delivered = self.deliver(attempt, &write, call(referring.as_ref())).await;
-        if attempt.carried.is_some() && delivered.as_ref().is_err_and(is_refusal) {
+        if !attempt.carried.is_empty() && delivered.as_ref().is_err_and(is_refusal) {
             // Perhaps only because of whom it refers to.
+            let refused = std::mem::take(&mut attempt.carried);
             delivered = self.deliver(attempt, &write, call(None)).await;
+            if delivered.is_ok() {
+                self.note_refused_reference(&refused).await;
+            }
         }
         match delivered {
             Ok(answer) => {
@@ -88,7 +95,7 @@ impl Session<'_> {
             },
         };
         attempt.name_created(&account);
-        let referred = self.note_reference(attempt, &account).await;
+        let referred = self.note_references(attempt, &account).await;
         attempt.account.remote_id = Some(account);
         attempt.account.ownership = Some(Ownership::Created);
         attempt.account.version = answer.version;

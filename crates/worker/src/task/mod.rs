@@ -395,7 +395,7 @@ impl Session<'_> {
     fn work_on<'a>(&'a self, attempt: &'a mut Attempt, listed: Option<&'a Listed>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             self.perform(attempt, listed).await;
-            self.bulk.leave(attempt.id());
+            self.bulk.leave(attempt.id(), attempt.account.remote_id.as_ref());
         })
     }
 

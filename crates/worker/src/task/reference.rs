@@ -1,13 +1,13 @@
-//! References between users who are created in the same bulk request (RFC 7644 §3.7.2): what a provider made of
+//! References between objects that are created in the same bulk request (RFC 7644 §3.7.2): what a provider made of
 //! them is seen before it is relied on.
 
 use std::collections::{HashMap, HashSet};
 
-use scimfleet_core::plan::{Operation, digest};
-use scimfleet_core::profile::Profile;
+use scimfleet_core::plan::{Member, Operation, digest, member_values};
+use scimfleet_core::profile::{NestedGroups, Profile};
 use scimfleet_core::scim::Document;
 use scimfleet_core::scim::message::BulkOperation;
-use scimfleet_core::{RemoteId, ResourceId};
+use scimfleet_core::{RemoteId, ResourceId, ResourceKind};
 use scimfleet_scim_client::{Answer, ScimError};
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ use super::Session;
 use super::attempt::Attempt;
 use super::bulk::{Queued, bytes_of};
 use super::learned::BULK_REFERENCES;
-use crate::desire::Referring;
+use crate::referring::Referring;
 
 /// Room for a reference in an operation, in bytes. An account whose id is longer is not referred to.
 const REFERENCE_BYTES: usize = 64;
@@ -25,8 +25,10 @@ const BY_BULK_ID: &str = "bulkId:";
 /// A reference that an operation carried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Carried {
-    /// By the name of another operation in the same request, which the provider had to resolve.
-    pub(crate) by_bulk_id: bool,
+    /// To whom.
+    pub(crate) to: ResourceId,
+    /// The name of another operation in the same request, which the provider had to resolve; `None`: an account.
+    pub(crate) by_bulk_id: Option<String>,
     /// The account that it stands for, if that is there now.
     pub(crate) account: Option<RemoteId>,
 }
@@ -34,7 +36,7 @@ pub(crate) struct Carried {
 /// How an operation names somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reference {
-    /// By the account that an earlier request created.
+    /// By the account that is there since an earlier request.
     Account(RemoteId),
     /// By the operation of the same request that creates it: its place, and its `bulkId`.
     Operation(usize, String),
@@ -49,53 +51,68 @@ impl Reference {
     }
 }
 
+/// What an operation can refer to now.
+pub(super) type References = Vec<(ResourceId, Reference)>;
+
 /// What each operation of a request can refer to.
 pub(super) fn references(
     batch: &[Queued],
-    created: &HashMap<ResourceId, RemoteId>,
+    accounts: &HashMap<ResourceId, RemoteId>,
     profile: &Profile,
-) -> Vec<Option<Reference>> {
+) -> Vec<References> {
     let by_object: HashMap<&ResourceId, (usize, &String)> = batch
         .iter()
         .enumerate()
         .filter(|_| profile.bulk_references)
         .filter_map(|(place, one)| Some((&one.object, (place, one.operation.bulk_id.as_ref()?))))
         .collect();
-    let reference = |one: &Queued| {
-        let to = &one.referring.as_ref()?.to;
-        if let Some(account) = created.get(to) {
+    let reference = |to: &ResourceId| {
+        if let Some(account) = accounts.get(to) {
             return Some(Reference::Account(account.clone())).filter(|one| one.text().len() <= REFERENCE_BYTES);
         }
         by_object.get(to).map(|(place, name)| Reference::Operation(*place, (*name).clone()))
     };
-    batch.iter().map(reference).collect()
+    let referring = |one: &Queued| one.referring.iter().flat_map(|one| one.to.clone()).collect::<Vec<_>>();
+    let found = |to: ResourceId| reference(&to).map(|reference| (to, reference));
+    batch.iter().map(|one| referring(one).into_iter().filter_map(found).collect()).collect()
 }
 
 /// The operation as it travels.
-pub(super) fn with_reference(queued: &Queued, reference: Option<&Reference>) -> BulkOperation {
+pub(super) fn with_references(queued: &Queued, references: &References) -> BulkOperation {
     let mut operation = queued.operation.clone();
-    if let (Some(referring), Some(reference)) = (&queued.referring, reference) {
-        operation.data = Some(Value::Object(referring.document(&reference.text())));
+    if let (Some(referring), false) = (&queued.referring, references.is_empty()) {
+        let texts: Vec<String> = references.iter().map(|(_, reference)| reference.text()).collect();
+        operation.data = Some(Value::Object(referring.document(texts.iter().map(String::as_str))));
     }
     operation
 }
 
 pub(super) fn bytes_at_most(operation: &BulkOperation, referring: &Referring) -> usize {
-    let longest = Value::Object(referring.document(&"x".repeat(REFERENCE_BYTES)));
-    bytes_of(&BulkOperation { data: Some(longest), ..operation.clone() })
+    let longest = "x".repeat(REFERENCE_BYTES);
+    let document = referring.document(referring.to.iter().map(|_| longest.as_str()));
+    bytes_of(&BulkOperation { data: Some(Value::Object(document)), ..operation.clone() })
 }
 
-pub(super) fn carried(reference: Reference, results: &[Result<Answer, ScimError>]) -> Carried {
-    match reference {
-        Reference::Account(account) => Carried { by_bulk_id: false, account: Some(account) },
-        Reference::Operation(place, _) => {
+pub(super) fn carried(references: References, results: &[Result<Answer, ScimError>]) -> Vec<Carried> {
+    let carried = |(to, reference)| match reference {
+        Reference::Account(account) => Carried { to, by_bulk_id: None, account: Some(account) },
+        Reference::Operation(place, ref name) => {
             let created = results.get(place).and_then(|result| result.as_ref().ok());
-            Carried { by_bulk_id: true, account: created.and_then(|answer| answer.remote_id.clone()) }
+            let account = created.and_then(|answer| answer.remote_id.clone());
+            Carried { to, by_bulk_id: Some(format!("{BY_BULK_ID}{name}")), account }
         }
-    }
+    };
+    references.into_iter().map(carried).collect()
 }
 
 impl Session<'_> {
+    /// Whether one of them can name somebody in a bulk request, which it could not in a request of its own.
+    pub(super) fn refers(&self, batch: &[Queued]) -> bool {
+        let state = self.bulk.state();
+        let references = references(batch, &state.accounts, &self.provider.profile);
+        state.room.is_some() && references.iter().any(|one| !one.is_empty())
+    }
+
     /// Whom others of this task may refer to, once they are created.
     pub(super) fn to_create(&self, attempts: &[&mut Attempt]) -> HashSet<ResourceId> {
         let is_create = |attempt: &&&mut Attempt| {
@@ -106,38 +123,98 @@ impl Session<'_> {
         attempts.iter().filter(|_| may_refer).filter(is_create).map(|attempt| attempt.id().clone()).collect()
     }
 
-    /// After a create that carried a reference: what its account holds, if the reference stands for somebody.
-    /// Without that the manager follows later, as always.
-    pub(crate) async fn note_reference(&self, attempt: &mut Attempt, account: &RemoteId) -> Option<Document> {
-        let carried = attempt.carried.take()?;
-        let manager = carried.account?;
-        if carried.by_bulk_id && !self.resolves(attempt, account, &manager).await {
+    /// A new group as it is sent together with new groups inside of it. Where a group does not show its members, nobody
+    /// could see what became of them.
+    pub(super) fn refer_to_members(&self, attempt: &mut Attempt, body: &Document) {
+        let profile = &self.provider.profile;
+        let takes = profile.nested_groups == NestedGroups::Members && profile.members_readable;
+        let room = match profile.members_per_create {
+            0 => usize::MAX,
+            most => usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(attempt.members.whole.len()),
+        };
+        let members = &attempt.members;
+        let is_other = |id: &&ResourceId| members.groups.contains(*id) && *id != attempt.id();
+        let groups: Vec<ResourceId> =
+            members.waiting.iter().filter(|_| takes).filter(is_other).take(room).cloned().collect();
+        let like = groups.first().and_then(|group| RemoteId::parse(group.as_str()).ok()).and_then(|account| {
+            let member = Member { account, kind: ResourceKind::Group };
+            member_values([&member], profile).get(0).cloned()
+        });
+        let referring = like.map(|like| Referring::to_members(groups, body.clone(), like));
+        if let (Some(desired), Some(referring)) = (attempt.desired.as_mut(), referring) {
+            desired.referring = Some(referring);
+        }
+    }
+
+    /// After a create that carried references: what its account holds, if that is more than what was desired.
+    /// Who is not seen to be referred to follows later, as always.
+    pub(super) async fn note_references(&self, attempt: &mut Attempt, account: &RemoteId) -> Option<Document> {
+        let carried = std::mem::take(&mut attempt.carried);
+        if carried.is_empty() {
             return None;
         }
+        let referring = attempt.desired.as_mut()?.referring.take()?;
+        let asked = carried.iter().find(|one| one.by_bulk_id.is_some() && one.account.is_some());
+        let resolves = match asked.and_then(|one| one.account.as_ref()) {
+            Some(other) => self.resolves(attempt, account, &referring, other).await,
+            None => false,
+        };
+        let (held, kept): (Vec<Carried>, Vec<Carried>) =
+            carried.into_iter().partition(|one| one.account.is_some() && (resolves || one.by_bulk_id.is_none()));
+        let held: Vec<(ResourceId, RemoteId)> =
+            held.into_iter().filter_map(|one| Some((one.to, one.account?))).collect();
+        attempt.waits_for.retain(|needed| !held.iter().any(|(to, _)| to == needed));
+        if attempt.link.kind == ResourceKind::Group {
+            attempt.holds_referred(&held, kept);
+            return None;
+        }
+        let (_, manager) = held.first()?;
         let desired = attempt.desired.as_mut()?;
-        let referring = desired.referring.take()?;
-        desired.document = referring.document(manager.as_str());
+        desired.document = referring.document([manager.as_str()]);
         desired.digest = digest(&desired.document);
-        attempt.waits_for.retain(|needed| *needed != referring.to);
         Some(desired.document.clone())
     }
 
     /// Whether the provider resolves references. Asked for one account, once; then it is remembered.
-    async fn resolves(&self, attempt: &mut Attempt, account: &RemoteId, manager: &RemoteId) -> bool {
+    async fn resolves(
+        &self,
+        attempt: &mut Attempt,
+        account: &RemoteId,
+        referring: &Referring,
+        other: &RemoteId,
+    ) -> bool {
         if self.provider.row.remembered.get(BULK_REFERENCES) == Some(&true.into()) {
             return true;
         }
         let seen = self.resolves.get_or_init(|| async {
             let Ok(answer) = self.get(attempt, account).await else { return false };
-            let shown = answer.document.as_ref().and_then(Referring::shown_in);
-            let resolves = shown == Some(manager.as_str());
+            let resolves = answer.document.is_some_and(|shown| referring.is_shown(&shown, other.as_str()));
             if !resolves {
                 let provider = self.provider.row.name();
-                tracing::warn!(%provider, "the provider does not resolve references in bulk requests; managers follow");
+                tracing::warn!(%provider, "the provider does not resolve references in bulk requests; they follow");
             }
             self.remember_bulk_references(resolves).await;
             resolves
         });
         *seen.await
+    }
+
+    /// A create that was refused with a reference and taken without: it is the reference that is not taken, if the
+    /// other one is there.
+    pub(super) async fn note_refused_reference(&self, refused: &[Carried]) {
+        if refused.iter().any(|one| one.by_bulk_id.is_some() && one.account.is_some()) {
+            self.remember_bulk_references(false).await;
+        }
+    }
+}
+
+impl Attempt {
+    /// Groups inside of this one that travelled with it. What was not put in place of its name may stand there as a
+    /// text, and is taken out again.
+    fn holds_referred(&mut self, held: &[(ResourceId, RemoteId)], kept: Vec<Carried>) {
+        self.members.waiting.retain(|member| !held.iter().any(|(to, _)| to == member));
+        self.remember_members(held);
+        let as_text = |one: Carried| Some((one.to, RemoteId::parse(one.by_bulk_id?).ok()?));
+        self.members.suspect.extend(kept.into_iter().filter_map(as_text));
     }
 }

@@ -23,7 +23,7 @@ use super::pace::PACE_WAIT_MAX;
 use super::password::PASSWORD;
 use super::{Session, may_work};
 use crate::allowance::{allowance, steady};
-use crate::desire::Referring;
+use crate::referring::Referring;
 
 /// A request that was not granted, or lacks an answer that can be used.
 #[derive(Debug)]
@@ -209,7 +209,7 @@ impl Session<'_> {
     }
 
     async fn travel(&self, attempt: &mut Attempt, write: &Write, call: Call<'_>) -> Result<Answer, Halt> {
-        attempt.carried = None;
+        attempt.carried.clear();
         if call.carries_password() {
             // What a bulk request is answered may quote it, and nobody could tell where.
             return self.send_alone(attempt, write, call).await;
@@ -219,7 +219,7 @@ impl Session<'_> {
         match submitted {
             Submitted::Answered { result, took, carried, .. } => {
                 let task = self.task;
-                let write = &write.and(carried.as_ref().and(call.referring()).map(|_| Referring::ATTRIBUTE));
+                let write = &write.and(call.referring().filter(|_| !carried.is_empty()).map(Referring::attribute));
                 attempt.carried = carried;
                 attempt.log_write(write, Via::Bulk, task, result.as_ref().map_err(|failure| &**failure), took);
                 result.map_err(Halt::Failed)

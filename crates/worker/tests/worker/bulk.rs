@@ -235,13 +235,6 @@ fn reports(count: usize) -> Vec<Value> {
     (0..count).map(report).collect()
 }
 
-async fn with_references(behaviour: Behaviour) -> Stage {
-    Stage::with(behaviour, |settings| {
-        settings.profile_override.insert("bulk_references".to_owned(), true.into());
-    })
-    .await
-}
-
 /// Everybody whose manager is not the account of whom the directory names.
 fn misled(stage: &Stage, count: usize) -> Vec<String> {
     let account = |index: usize| stage.target.named(USER, &format!("u{index:04}"))[0].clone();
@@ -251,7 +244,7 @@ fn misled(stage: &Stage, count: usize) -> Vec<String> {
 
 #[tokio::test]
 async fn managers_of_one_task_need_no_second_write() {
-    let stage = with_references(Behaviour::default()).await;
+    let stage = Stage::with_references(Behaviour::default()).await;
     stage.import(&reports(80)).await;
     stage.changes(USER, Lane::Changes).await;
     let journal = stage.target.journal();
@@ -308,7 +301,7 @@ async fn whoever_keeps_a_reference_as_text_is_sent_none_again() {
 
 #[tokio::test]
 async fn a_manager_who_is_refused_takes_nobody_along() {
-    let stage = with_references(Behaviour { characters_refused: "%".to_owned(), ..Behaviour::default() }).await;
+    let stage = Stage::with_references(Behaviour { characters_refused: "%".to_owned(), ..Behaviour::default() }).await;
     let mut people = reports(20);
     people[1]["name"]["familyName"] = json!("100 %");
     stage.import(&people).await;
@@ -328,7 +321,7 @@ async fn a_manager_who_is_refused_takes_nobody_along() {
 
 #[tokio::test]
 async fn two_who_report_to_each_other_are_created_all_the_same() {
-    let stage = with_references(Behaviour::default()).await;
+    let stage = Stage::with_references(Behaviour::default()).await;
     let mut people: Vec<Value> = (0..3).map(user).collect();
     for (index, manager) in [(0, "u0001"), (1, "u0000"), (2, "u0002")] {
         people[index][ENTERPRISE_URN] = json!({ "manager": { "value": manager } });

@@ -8,6 +8,7 @@ mod drift;
 mod figures;
 mod leavers;
 mod members;
+mod nested;
 mod pacing;
 mod passwords;
 mod refusals;

@@ -61,6 +61,14 @@ impl Stage {
         Self { store, target, worker, provider, _folder: folder }
     }
 
+    /// A stage whose provider is sent references inside of a bulk request.
+    pub(crate) async fn with_references(behaviour: Behaviour) -> Self {
+        Self::with(behaviour, |settings| {
+            settings.profile_override.insert("bulk_references".to_owned(), true.into());
+        })
+        .await
+    }
+
     /// So many users, `u0000` and on, each with a title.
     pub(crate) async fn users(&self, count: usize) {
         let lines: Vec<Value> = (0..count).map(user).collect();
