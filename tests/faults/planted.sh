@@ -12,20 +12,18 @@ mkdir -p target/planted
 cp target/debug/scimfleet target/debug/scimfleet-faults target/planted/
 cargo build --quiet --workspace --locked
 
-# Each defect with the scenario that is there for it.
-declare -A scenario_of=(
-  [ack-before-record]=kill-after
-  [no-look-up]=answer-lost
-  [incomplete-is-absent]=incomplete-listing
-)
+# Each defect, and the scenario that is there for it.
 missed=0
-for defect in "${!scenario_of[@]}"; do
-  scenario=${scenario_of[$defect]}
-  if PLANTED_DEFECT=$defect SCIMFLEET_BIN=$PWD/target/planted/scimfleet target/planted/scimfleet-faults "$scenario"; then
+while read -r defect scenario; do
+  if PLANTED_DEFECT=$defect SCIMFLEET_BIN=$PWD/target/planted/scimfleet target/planted/scimfleet-faults "$scenario" </dev/null; then
     echo "planted: $defect was NOT seen by $scenario" >&2
     missed=1
   else
     echo "planted: $defect was seen by $scenario"
   fi
-done
+done <<'DEFECTS'
+ack-before-record kill-after
+no-look-up answer-lost
+incomplete-is-absent incomplete-listing
+DEFECTS
 exit "$missed"

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use scimfleet_core::state::RunState;
+use scimfleet_core::task::Lane;
 use scimfleet_core::{ProviderId, ProviderName};
 use scimfleet_store::{Store, StoreOptions};
 use scimfleet_testkit::provider::{Behaviour, Running, ServiceProvider};
@@ -344,6 +345,17 @@ impl Stage {
         let name: ProviderName = self.name.parse()?;
         let row = self.store.provider(&name).await?;
         row.map(|row| row.id).ok_or_else(|| Failure::new("the provider is gone"))
+    }
+
+    /// Tasks of a lane that the broker has and that no worker holds.
+    ///
+    /// # Errors
+    /// Those of the broker.
+    pub async fn tasks_waiting(&self, lane: Lane) -> Told<u64> {
+        let queue = scimfleet_queue::connect(&self.services.amqp, &format!("f{}", self.name)).await?;
+        let waiting = queue.depth(&self.name.parse()?, lane).await?;
+        queue.close().await;
+        Ok(waiting)
     }
 
     /// Waits until nothing is owed: no change unrelayed, no link dirty, no run under way.

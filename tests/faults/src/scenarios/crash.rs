@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use scimfleet_core::task::Lane;
 use scimfleet_testkit::provider::{Fault, Mark, Matcher};
 use scimfleet_testkit::proxy::Mode;
 
 use crate::failure::{Told, ensure};
 use crate::figures::Figures;
+use crate::process::Role;
 use crate::services::Services;
 use crate::stage::{Setup, Stage};
 use crate::wait::until;
@@ -17,6 +19,8 @@ const NEVER: Duration = Duration::from_secs(300);
 /// A lease of the dead (45 s), the broker's redelivery and the work itself.
 const RECOVERY: Duration = Duration::from_secs(150);
 const WITHIN: Duration = Duration::from_secs(60);
+/// The broker sees at once that the connection of a dead process is closed.
+const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(10);
 
 /// Many requests at once, so that one kill finds hundreds of creates at the same point.
 fn wide(users: usize, provider: &'static str) -> Setup {
@@ -51,7 +55,13 @@ async fn killed(services: &Services, name: &str, figures: &mut Figures, fault: F
     })
     .await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
+    // Schedulers stand still meanwhile, else what is found in the broker may have been published anew.
+    stage.schedulers.iter().try_for_each(Role::pause)?;
+    let waiting = stage.tasks_waiting(Lane::Changes).await?;
     figures.recovered += stage.kill_workers()? as u64;
+    let back = given_back(&stage, waiting, figures.recovered).await;
+    stage.schedulers.iter().try_for_each(Role::resume)?;
+    figures.promise(back.is_ok(), || "a task was acknowledged before anything of it was recorded".to_owned());
     stage.target.clear_script();
     ensure(stage.target.users_count() == applied, || "the creates were not where they should be".to_owned())?;
     stage.start_worker().await?;
@@ -61,6 +71,14 @@ async fn killed(services: &Services, name: &str, figures: &mut Figures, fault: F
     let posts = stage.target.journal().matching("POST", "/Users").filter(|entry| entry.status == 201).count();
     figures.promise(posts <= 200, || format!("{posts} users were created for 200"));
     stage.close(figures).await
+}
+
+/// The broker gives back the task of each of the dead: none had acknowledged it.
+async fn given_back(stage: &Stage, waiting: u64, dead: u64) -> Told<()> {
+    until(GIVEN_BACK_WITHIN, "the broker gives back what the dead had in hand", || async {
+        Ok(stage.tasks_waiting(Lane::Changes).await? == waiting + dead)
+    })
+    .await
 }
 
 /// SIGKILL when everything is recorded and no acknowledgement reached the broker.
@@ -89,7 +107,7 @@ pub(super) async fn after_recording(services: &Services, name: &str, figures: &m
     stage.start_worker().await?;
     stage.rest(RECOVERY).await?;
     stage.judge(figures).await?;
-    let posts = stage.target.journal().matching("POST", "/Users").count();
+    let posts = user_creates(&stage);
     figures.notes.push(format!("{created} recorded and unacknowledged"));
     figures.promise(created > 0 && posts == stage.model.users.len(), || format!("{posts} creates were sent"));
     stage.close(figures).await
@@ -105,12 +123,28 @@ pub(super) async fn answers_lost(services: &Services, name: &str, figures: &mut 
     stage.target.script(Matcher::on("POST", "/Groups").times(4), Fault::DropAnswerAfterApplying);
     stage.load().await?;
     figures.attempted = stage.model.len() as u64;
-    // Each return of the provider loses a few more answers, half a minute apart.
-    stage.rest(Duration::from_secs(600)).await?;
+    let users = stage.model.users.len();
+    tokio::select! {
+        // Each return of the provider loses a few more answers, half a minute apart.
+        rested = stage.rest(Duration::from_secs(600)) => rested?,
+        () = creates_beyond(&stage, users) => {}
+    }
+    let posts = user_creates(&stage);
+    figures.promise(posts == users, || format!("{posts} creates were sent for {users} users: some without a look-up"));
     stage.judge(figures).await?;
-    let posts = stage.target.journal().matching("POST", "/Users").count();
     figures.recovered = stage.target.journal().counts.answered(0);
     figures.notes.push(format!("{posts} creates sent, {} answers dropped", figures.recovered));
     stage.workers.truncate(2);
     stage.close(figures).await
+}
+
+/// Ends when more creates were sent than there are users.
+async fn creates_beyond(stage: &Stage, users: usize) {
+    while user_creates(stage) <= users {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn user_creates(stage: &Stage) -> usize {
+    stage.target.journal().matching("POST", "/Users").count()
 }
