@@ -108,7 +108,7 @@ impl Scheduler {
     ) -> Result<Vec<ResourceId>, SchedulerError> {
         let groups: Vec<ResourceId> =
             concerned.changed.iter().filter(|row| row.kind == ResourceKind::Group).map(|row| row.id.clone()).collect();
-        let profile = profile::of(&provider.settings, provider.announced.as_ref(), &provider.remembered);
+        let profile = profile::of(&provider.settings, provider.announced.as_deref(), &provider.remembered);
         let flattens = profile.is_ok_and(|known| known.profile.nested_groups == NestedGroups::Flatten);
         if groups.is_empty() || !flattens {
             return Ok(Vec::new());

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::clock::{Clock, wall_ms};
 use crate::error::StoreError;
 use crate::pool::{Pool, Transaction};
+use crate::provider::Announcements;
 use crate::seal::Sealer;
 use crate::signal::Signals;
 use crate::sql::{Dialect, statement};
@@ -69,6 +70,7 @@ pub(crate) struct Inner {
     pub(crate) signals: Signals,
     pub(crate) sealer: Option<Sealer>,
     pub(crate) url: String,
+    pub(crate) announcements: Announcements,
 }
 
 impl std::fmt::Debug for Store {
@@ -98,7 +100,16 @@ impl Store {
         };
         let signals = Signals::start(dialect, &options.url, &read);
         let clock = Clock::local();
-        let inner = Inner { dialect, read, write, clock, signals, sealer, url: options.url.clone() };
+        let inner = Inner {
+            dialect,
+            read,
+            write,
+            clock,
+            signals,
+            sealer,
+            url: options.url.clone(),
+            announcements: Announcements::default(),
+        };
         let store = Self { inner: Arc::new(inner), overlays: Arc::default() };
         store.refresh_clock().await?;
         Ok(store)
@@ -128,6 +139,7 @@ impl Store {
             signals,
             sealer,
             url: url.to_owned(),
+            announcements: Announcements::default(),
         };
         Ok(Self { inner: Arc::new(inner), overlays: Arc::default() })
     }

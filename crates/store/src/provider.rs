@@ -1,5 +1,8 @@
 //! Providers and mappings as the operator configured them.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use scimfleet_core::provider::{MappingText, ProviderSettings};
 use scimfleet_core::state::ProviderState;
 use scimfleet_core::{ProviderId, ProviderName, ResourceKind};
@@ -30,7 +33,7 @@ pub struct ProviderRow {
     /// Milliseconds since 1970.
     pub state_since_ms: i64,
     /// The profile layer that the provider announced, with the schemas; `None` until asked.
-    pub announced: Option<Value>,
+    pub announced: Option<Arc<Value>>,
     /// When it was asked, milliseconds since 1970.
     pub announced_at_ms: Option<i64>,
     /// The profile layer that was learned by experience (405 on PATCH, …).
@@ -76,16 +79,21 @@ const PROVIDER_SECRET: &str = "auth";
 const COLUMNS: &str = "id, settings, generation, state, state_reason, state_since, announced, announced_at, \
      remembered, scope_due, secret_at, reconcile_due";
 
-fn provider_row(row: &AnyRow) -> Result<ProviderRow, StoreError> {
+/// What was announced by each provider, beside the text that it was read from: schemas are long, and a provider is
+/// read with each task.
+pub(crate) type Announcements = Mutex<HashMap<ProviderId, (String, Arc<Value>)>>;
+
+fn provider_row(store: &Store, row: &AnyRow) -> Result<ProviderRow, StoreError> {
     let announced: Option<String> = row.try_get("announced")?;
+    let id: ProviderId = word(row, "providers", "id")?;
     Ok(ProviderRow {
-        id: word(row, "providers", "id")?,
+        id,
         settings: document(row, "providers", "settings")?,
         generation: row.try_get("generation")?,
         state: word(row, "providers", "state")?,
         state_reason: row.try_get("state_reason")?,
         state_since_ms: row.try_get("state_since")?,
-        announced: announced.and_then(|text| serde_json::from_str(&text).ok()),
+        announced: announced.and_then(|text| store.announcement(id, text)),
         announced_at_ms: row.try_get("announced_at")?,
         remembered: document(row, "providers", "remembered")?,
         scope_due: row.try_get::<i64, _>("scope_due")? != 0,
@@ -95,17 +103,28 @@ fn provider_row(row: &AnyRow) -> Result<ProviderRow, StoreError> {
 }
 
 impl Store {
+    fn announcement(&self, provider: ProviderId, text: String) -> Option<Arc<Value>> {
+        let mut known = self.inner.announcements.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, value)) = known.get(&provider).filter(|(before, _)| *before == text) {
+            return Some(value.clone());
+        }
+        let value: Arc<Value> = serde_json::from_str(&text).ok().map(Arc::new)?;
+        known.insert(provider, (text, value.clone()));
+        Some(value)
+    }
+
     /// All providers, by name.
     pub async fn providers(&self) -> Result<Vec<ProviderRow>, StoreError> {
         let sql = "SELECT id, settings, generation, state, state_reason, state_since, announced, announced_at, \
              remembered, scope_due, secret_at, reconcile_due FROM providers ORDER BY name";
-        sqlx::query(sql).fetch_all(self.read()).await?.iter().map(provider_row).collect()
+        sqlx::query(sql).fetch_all(self.read()).await?.iter().map(|row| provider_row(self, row)).collect()
     }
 
     /// One provider by name.
     pub async fn provider(&self, name: &ProviderName) -> Result<Option<ProviderRow>, StoreError> {
         let sql = crate::sql::statement(format!("SELECT {COLUMNS} FROM providers WHERE name = $1"));
-        sqlx::query(sql).bind(name.as_str()).fetch_optional(self.read()).await?.as_ref().map(provider_row).transpose()
+        let row = sqlx::query(sql).bind(name.as_str()).fetch_optional(self.read()).await?;
+        row.as_ref().map(|row| provider_row(self, row)).transpose()
     }
 
     /// Creates or updates a provider by its name. A change makes every link of it due again. Values of headers

@@ -154,7 +154,7 @@ impl Providers {
 
     /// Asks a provider what it announces, stores that, and returns the provider as it is then.
     pub async fn discover(&self, row: ProviderRow) -> Result<Arc<Provider>, ProviderError> {
-        let blank = ProviderRow { announced: Some(json!({})), ..row.clone() };
+        let blank = ProviderRow { announced: Some(Arc::new(json!({}))), ..row.clone() };
         let client = self.build(blank).await?.client;
         let discovery = client.discover(&RequestContext::default()).await;
         let announced = announced(&discovery);
@@ -164,7 +164,7 @@ impl Providers {
         for note in &discovery.notes {
             tracing::debug!(provider = %row.settings.name, note, "the announcement has a flaw");
         }
-        if row.announced.as_ref() != Some(&announced) || row.announced_at_ms.is_none() {
+        if row.announced.as_deref() != Some(&announced) || row.announced_at_ms.is_none() {
             self.store.put_announced(row.id, &announced).await?;
         }
         let row = self.store.provider(&row.settings.name).await?.unwrap_or(row);
@@ -176,12 +176,12 @@ impl Providers {
 
     /// A provider as it announces itself now, without storing anything: for dry runs.
     pub async fn look_at(&self, row: ProviderRow) -> Result<Arc<Provider>, ProviderError> {
-        let blank = ProviderRow { announced: Some(json!({})), ..row.clone() };
+        let blank = ProviderRow { announced: Some(Arc::new(json!({}))), ..row.clone() };
         let discovery = self.build(blank).await?.client.discover(&RequestContext::default()).await;
         let announced = announced(&discovery);
         match discovery.unreachable {
             Some(error) => Err(error.into()),
-            None => Ok(Arc::new(self.build(ProviderRow { announced: Some(announced), ..row }).await?)),
+            None => Ok(Arc::new(self.build(ProviderRow { announced: Some(Arc::new(announced)), ..row }).await?)),
         }
     }
 
@@ -205,7 +205,7 @@ impl Providers {
                 row.settings.mappings.push(draft.name.clone());
             }
         }
-        let announced = row.announced.clone().unwrap_or_else(|| json!({}));
+        let announced = row.announced.clone().unwrap_or_else(|| Arc::new(json!({})));
         Ok(Arc::new(self.build_with(ProviderRow { announced: Some(announced), ..row }, &mappings).await?))
     }
 
@@ -357,12 +357,12 @@ fn announced(discovery: &Discovery) -> Value {
 
 /// The profile of a provider with the origin of each value.
 pub fn resolve_profile(row: &ProviderRow) -> Result<Resolved, ProviderError> {
-    profile::of(&row.settings, row.announced.as_ref(), &row.remembered).map_err(|error| wrong_profile(row, &error))
+    profile::of(&row.settings, row.announced.as_deref(), &row.remembered).map_err(|error| wrong_profile(row, &error))
 }
 
 /// The curated profile of a provider: named by its settings, or recognised.
 pub fn curated_profile(row: &ProviderRow) -> Result<Option<&'static Curated>, ProviderError> {
-    profile::curated_of(&row.settings, row.announced.as_ref()).map_err(|error| wrong_profile(row, &error))
+    profile::curated_of(&row.settings, row.announced.as_deref()).map_err(|error| wrong_profile(row, &error))
 }
 
 fn wrong_profile(row: &ProviderRow, error: &ProfileError) -> ProviderError {

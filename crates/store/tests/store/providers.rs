@@ -66,7 +66,7 @@ on_both! {
             lesson.unwrap().unwrap();
         }
         let known = row(db, "acme").await;
-        assert_eq!((known.announced.unwrap(), known.remembered.len()), (json!({"patch": true}), 8));
+        assert_eq!((known.announced.as_deref().unwrap().clone(), known.remembered.len()), (json!({"patch": true}), 8));
         let mut settings = known.settings;
         settings.base_url = "https://elsewhere.example/v2".to_owned();
         db.store.put_provider(&settings).await.unwrap();
