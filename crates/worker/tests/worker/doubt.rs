@@ -149,6 +149,24 @@ async fn a_user_deleted_while_its_create_is_uncertain_keeps_no_account() {
     }
 }
 
+/// The account is all that is known of a user out of scope. It is turned off by a PUT of what it shows, without what
+/// nobody may set (RFC 7643 §3.1).
+#[tokio::test]
+async fn an_account_that_is_turned_off_as_it_was_found_is_sent_nothing_that_is_read_only() {
+    let behaviour = Behaviour { bulk: false, patch: false, journal_bodies: true, ..Behaviour::default() };
+    let stage = end_of_a_lost_create(&LOST[0], behaviour, async |stage| {
+        let resource_id = stage.id("u0000").await;
+        let verdict = Verdict { resource_id, kind: USER, wanted: Wanted::OutOfScope, changed: false };
+        stage.store.apply_verdicts(stage.provider, &[verdict]).await.unwrap();
+    })
+    .await;
+    assert_eq!(stage.target.named(USER, "u0000")[0]["active"], false);
+    let journal = stage.target.journal();
+    let put = journal.matching("PUT", "/Users").next().and_then(|entry| entry.body.clone()).unwrap();
+    let put: Value = serde_json::from_slice(&put).unwrap();
+    assert_eq!((&put["title"], &put["active"], &put["meta"]), (&json!("Engineer"), &json!(false), &Value::Null));
+}
+
 /// A group of one whose members' change is lost and taken back.
 async fn members_taken_back(fault: &Fault, before: &[&str], lost: &[&str]) {
     let stage = stage().await;
@@ -239,4 +257,22 @@ async fn what_a_group_shows_of_itself_does_not_settle_its_members() {
     assert_eq!(stage.target.journal().counts.answered(429), 2);
     assert_eq!(stage.target.named(GROUP, "Renamed")[0]["members"], json!([]));
     assert_eq!(stage.links(LinkState::InSync).await, 2);
+}
+
+/// The create was applied and its answer lost. When the account is found, whoever waited for it is looked at again.
+#[tokio::test]
+async fn an_account_that_is_found_after_a_lost_create_has_arrived() {
+    let stage = stage().await;
+    stage.users(1).await;
+    stage.target.script(Matcher::on("POST", "/Users").times(1), Fault::DropAnswerAfterApplying);
+    stage.changes(USER, Lane::Changes).await;
+    stage.import(&[group("Team", &["u0000"])]).await;
+    stage.changes(GROUP, Lane::Changes).await;
+    assert_eq!(stage.link("Team").await.state, LinkState::Waiting);
+    stage.no_more_waiting().await;
+    stage.changes(USER, Lane::Changes).await;
+    assert_eq!(stage.link("u0000").await.state, LinkState::InSync);
+    stage.changes(GROUP, Lane::Changes).await;
+    let members = stage.target.named(GROUP, "Team")[0]["members"].as_array().map_or(0, Vec::len);
+    assert_eq!((stage.link("Team").await.state, members), (LinkState::InSync, 1));
 }
