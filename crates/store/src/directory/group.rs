@@ -49,6 +49,10 @@ pub struct MembershipDelta {
 
 /// The columns of a [`MemberRow`], in their order, for [`Dialect::packed`](crate::sql::Dialect::packed).
 const MEMBER: &str = "m.group_id, m.member_id, r.kind, l.remote_id, l.wanted, l.state, r.active";
+/// The same where nothing but the link is read of whoever has an account: most members, and all that is asked of them.
+const MEMBER_BY_LINK: &str = "m.group_id, m.member_id, \
+     COALESCE(l.kind, (SELECT r.kind FROM resources r WHERE r.id = m.member_id)), l.remote_id, l.wanted, l.state, \
+     CASE WHEN l.remote_id IS NULL THEN (SELECT r.active FROM resources r WHERE r.id = m.member_id) ELSE 1 END";
 
 type Packed<'a> =
     (Cow<'a, str>, Cow<'a, str>, Cow<'a, str>, Option<String>, Option<Cow<'a, str>>, Option<Cow<'a, str>>, i64);
@@ -177,11 +181,12 @@ impl Store {
         groups: &[ResourceId],
         (with, table): (&str, &str),
     ) -> Result<Vec<MemberRow>, StoreError> {
-        let (texts, member) = (self.dialect().texts(2), self.dialect().packed(MEMBER));
+        let (texts, member) = (self.dialect().texts(2), self.dialect().packed(MEMBER_BY_LINK));
         let sql = statement(format!(
             "{with}SELECT {member} AS member FROM {texts} JOIN {table} m ON m.group_id = b.id \
-             JOIN resources r ON r.id = m.member_id \
-             LEFT JOIN links l ON l.provider_id = $1 AND l.resource_id = m.member_id ORDER BY m.group_id, m.member_id"
+             LEFT JOIN links l ON l.provider_id = $1 AND l.resource_id = m.member_id \
+             WHERE l.kind IS NOT NULL OR EXISTS (SELECT 1 FROM resources r WHERE r.id = m.member_id) \
+             ORDER BY m.group_id, m.member_id"
         ));
         let rows = sqlx::query(sql).bind(provider.to_string()).bind(json(groups)).fetch_all(self.read()).await?;
         rows.iter().map(member_row).collect()

@@ -153,7 +153,7 @@ pub(crate) async fn owe(
 }
 
 /// Notes who joined and who left, at every provider that has the group, also where it is compared as a whole:
-/// a write of unknown outcome may have been about them.
+/// a write of unknown outcome may have been about them. Of a group that nobody wrote yet there is none.
 pub(crate) async fn owe_changes(
     tx: &mut Connection,
     dialect: Dialect,
@@ -172,7 +172,8 @@ pub(crate) async fn owe_changes(
     let batch = dialect.batch(1, &PAIR);
     let sql = statement(format!(
         "{OWED} SELECT l.provider_id, b.group_id, b.member_id, 1 FROM {batch} \
-         JOIN links l ON l.resource_id = b.group_id WHERE l.wanted = 'yes' {AGAIN}"
+         JOIN links l ON l.resource_id = b.group_id WHERE l.wanted = 'yes' AND (l.members_whole = 0 \
+         OR l.remote_id IS NOT NULL OR l.intent IS NOT NULL OR l.lease_holder IS NOT NULL) {AGAIN}"
     ));
     sqlx::query(sql).bind(json(&pairs)).execute(&mut *tx).await?;
     owe_outer(tx, &batch, &pairs).await
@@ -183,11 +184,13 @@ pub(crate) async fn owe_changes(
 /// recursion gives much: CROSS JOIN keeps it from reading the larger table first.
 async fn owe_outer(tx: &mut Connection, batch: &str, pairs: &BTreeSet<Pair<'_>>) -> Result<(), StoreError> {
     let sql = statement(format!(
-        "WITH RECURSIVE reach(group_id, member_id) AS (SELECT b.group_id, b.member_id FROM {batch} UNION \
-           SELECT m.group_id, r.member_id FROM reach r CROSS JOIN memberships m WHERE m.member_id = r.group_id), \
-         inside(provider_id, group_id, member_id) AS (SELECT l.provider_id, r.group_id, r.member_id FROM reach r \
+        "WITH RECURSIVE reach(inner_id, group_id) AS (SELECT b.group_id, b.group_id FROM {batch} UNION \
+           SELECT r.inner_id, m.group_id FROM reach r CROSS JOIN memberships m WHERE m.member_id = r.group_id), \
+         under_way(provider_id, group_id, inner_id) AS (SELECT l.provider_id, r.group_id, r.inner_id FROM reach r \
            CROSS JOIN links l WHERE l.resource_id = r.group_id AND l.wanted = 'yes' \
-           AND (l.intent IS NOT NULL OR l.lease_holder IS NOT NULL) UNION \
+           AND (l.intent IS NOT NULL OR l.lease_holder IS NOT NULL)), \
+         inside(provider_id, group_id, member_id) AS (SELECT u.provider_id, u.group_id, b.member_id FROM under_way u \
+           CROSS JOIN {batch} WHERE b.group_id = u.inner_id UNION \
            SELECT i.provider_id, i.group_id, m.member_id FROM inside i CROSS JOIN memberships m \
            WHERE m.group_id = i.member_id) \
          {OWED} SELECT i.provider_id, i.group_id, i.member_id, 1 FROM inside i WHERE TRUE {AGAIN}"
