@@ -8,6 +8,7 @@ use scimfleet_core::retry::Class;
 use scimfleet_core::scim::{Document, ResourceKind};
 use scimfleet_core::state::{Ownership, ParkReason};
 use scimfleet_scim_client::Answer;
+use scimfleet_store::StoreError;
 
 use super::Session;
 use super::attempt::Attempt;
@@ -34,7 +35,7 @@ impl Session<'_> {
             Some(listed) if !attempt.has_open_intent() => Look::Listed(listed),
             _ => Look::Live,
         };
-        match self.look_up(attempt, &sought, look).await {
+        match self.look_twice(attempt, &sought, look).await {
             Err(error) => self.cannot_look(&error),
             Ok(Judgement::Conflict(words)) => self.name_taken(attempt, &sought.name_key, None, words).await,
             Ok(Judgement::Owned { by, words }) => self.name_taken(attempt, &sought.name_key, Some(&by), words).await,
@@ -120,7 +121,7 @@ impl Session<'_> {
         (document, sought, posts): (&Document, &Sought, Posts),
         failure: &Failure,
     ) -> Outcome {
-        match self.look_up(attempt, sought, Look::Live).await {
+        match self.look_twice(attempt, sought, Look::Live).await {
             Ok(Judgement::Take(account)) => self.adopt(attempt, account).await,
             Ok(Judgement::Conflict(words)) => self.name_taken(attempt, &sought.name_key, None, words).await,
             Ok(Judgement::Owned { by, words }) => self.name_taken(attempt, &sought.name_key, Some(&by), words).await,
@@ -136,6 +137,26 @@ impl Session<'_> {
         }
     }
 
+    /// Looks again when somebody has the name and none of ours is about to let it go: one may have done so since it was
+    /// seen, most of all since the listing of a run.
+    async fn look_twice(&self, attempt: &mut Attempt, sought: &Sought, look: Look<'_>) -> Result<Judgement, LookError> {
+        let seen = self.look_up(attempt, sought, look).await?;
+        let owner = match &seen {
+            Judgement::Conflict(_) => None,
+            Judgement::Owned { by, .. } => Some(by.as_str()),
+            Judgement::Take(_) | Judgement::Nobody => return Ok(seen),
+        };
+        if self.may_come_free(attempt, &sought.name_key, owner).await? {
+            return Ok(seen);
+        }
+        self.look_up(attempt, sought, Look::Live).await
+    }
+
+    async fn may_come_free(&self, attempt: &Attempt, name_key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
+        let (provider, kind) = (self.provider.row.id, attempt.link.kind);
+        self.worker.store.may_let_go_of(provider, kind, (name_key, owner), attempt.id()).await
+    }
+
     /// Somebody there has the name: one of ours lets it go, sooner or later (R24); of others nobody knows. `owner`:
     /// the externalId that the account shows.
     pub(crate) async fn name_taken(
@@ -145,8 +166,7 @@ impl Session<'_> {
         owner: Option<&str>,
         words: String,
     ) -> Outcome {
-        let (provider, kind) = (self.provider.row.id, attempt.link.kind);
-        match self.worker.store.may_let_go_of(provider, kind, (name_key, owner), attempt.id()).await {
+        match self.may_come_free(attempt, name_key, owner).await {
             Ok(true) => Outcome::Retry { class: Class::Conflict, words, unknown: false },
             Ok(false) => Outcome::Parked(ParkReason::Conflict, words),
             Err(error) => self.cannot_look(&LookError::Store(error)),

@@ -143,11 +143,17 @@ impl Stage {
 
     /// A whole run, phase by phase, as the scheduler does it.
     pub(crate) async fn full_sync(&self) -> Counts {
+        self.full_sync_with(|_| {}).await
+    }
+
+    /// The same, with something that happens when everybody was listed.
+    pub(crate) async fn full_sync_with(&self, meanwhile: impl FnOnce(&Self)) -> Counts {
         let run = self.store.queue_run(self.provider, RunKind::Full, Opening::Asked).await.unwrap().unwrap();
         let observe = |kind| task(kind, Lane::Sync, Cause::Observe, Vec::new());
         let mut before = RunState::Queued;
         let listing = ResourceKind::ALL.iter().map(|kind| observe(*kind)).collect();
         self.phase(run, &mut before, RunState::Observing, listing).await;
+        meanwhile(self);
         let phases = [
             (RunState::Users, ResourceKind::User, Share::Wanted),
             (RunState::Groups, ResourceKind::Group, Share::Wanted),

@@ -1,8 +1,10 @@
-//! Links that another sync kept.
+//! Links that another sync kept, and accounts that somebody else has.
 
+use scimfleet_core::state::LinkState;
 use scimfleet_core::{RemoteId, ResourceKind};
 use scimfleet_testkit::provider::{Behaviour, Paging};
 use scimfleet_worker::{Claim, take_over};
+use serde_json::json;
 
 use crate::support::{Stage, name, user};
 
@@ -33,4 +35,17 @@ async fn accounts_are_confirmed_by_the_listing_however_a_provider_pages() {
     for paging in [Paging::Index, Paging::Cursor] {
         assert_eq!(reads(paging).await, 3, "{paging:?}: whom no page shows is asked for by id");
     }
+}
+
+/// The listing of a run is older than what becomes of it: a name that was taken then may be free.
+#[tokio::test]
+async fn a_name_that_came_free_since_the_listing_is_given() {
+    let stage = Stage::new(Behaviour::default()).await;
+    let mut other = user(0);
+    other["externalId"] = json!("somebody-else");
+    let account = stage.target.seed_user(other).unwrap();
+    stage.users(1).await;
+    stage.full_sync_with(|stage| stage.target.remove(ResourceKind::User, &account).unwrap()).await;
+    assert_eq!((stage.links(LinkState::InSync).await, stage.target.users_count()), (1, 1));
+    assert_eq!(stage.target.named(ResourceKind::User, "u0000")[0]["externalId"], "u0000");
 }
