@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use scimfleet_coordination::MemoryCoordination;
 use scimfleet_core::provider::{Guard, Leavers, MappingText, ProviderSettings};
-use scimfleet_core::state::{LinkState, ProviderState};
+use scimfleet_core::state::{HoldState, LinkState, ProviderState};
 use scimfleet_core::task::Lane;
 use scimfleet_core::{ProviderId, ProviderName, ResourceId, ResourceKind};
 use scimfleet_expression::default_mappings;
@@ -31,6 +31,8 @@ const SOURCE: &str = "import:staff";
 const BEGAN_MS: i64 = 1_767_225_630_000;
 /// How often it is asked whether all is quiet.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Holds that are looked at; a play has few.
+const HOLDS_MAX: i64 = 100;
 /// What is not at rest by then never will be: providers that were given up are asked again within a quarter of an
 /// hour, and an object is tried again within an hour.
 const REST_WITHIN: Duration = Duration::from_secs(6 * 3600);
@@ -137,6 +139,7 @@ impl<'a> Stage<'a> {
                 found.extend(self.restless().await?);
                 return Ok(found);
             }
+            self.approve().await?;
             sleep(LOOK_EVERY).await;
         }
         self.judge().await
@@ -234,6 +237,9 @@ impl<'a> Stage<'a> {
                     return Ok(false);
                 }
             }
+            if store.count_held(seat.id).await? > 0 {
+                return Ok(false);
+            }
             let owed = self.links(seat.id).await?.iter().any(|link| link.dirty && link.state != LinkState::Parked);
             let goes_on = store.running(seat.id).await?.is_some() || store.queued_run(seat.id).await?.is_some();
             if owed || goes_on {
@@ -241,6 +247,17 @@ impl<'a> Stage<'a> {
             }
         }
         Ok(true)
+    }
+
+    /// The person who is asked when all accounts of a provider would go.
+    async fn approve(&self) -> Told<()> {
+        for hold in self.world.store.holds(None, HOLDS_MAX).await? {
+            if hold.state == HoldState::Waiting {
+                self.trace.tell(|| format!("a person approves: {}", hold.reason));
+                self.world.store.decide_hold(&hold.id, HoldState::Approved, "play").await?;
+            }
+        }
+        Ok(())
     }
 
     /// What keeps a play from its end.

@@ -37,6 +37,8 @@ struct Pair<'a> {
 
 const PAIR: [Column; 2] = [Column::Text("group_id"), Column::Text("member_id")];
 const OWED: &str = "INSERT INTO owed_memberships (provider_id, group_id, member_id, marked)";
+/// Whether a member `m` with the link `l` is to be in its group: whoever is kept from leaving stays.
+const BELONGS: &str = "m.member_id IS NOT NULL AND (l.wanted = 'yes' OR l.held_by IS NOT NULL)";
 const AGAIN: &str = "ON CONFLICT (provider_id, group_id, member_id) DO UPDATE SET marked = owed_memberships.marked + 1";
 
 impl Store {
@@ -94,12 +96,12 @@ impl Store {
         let texts = self.dialect().texts(2);
         let sql = statement(format!(
             "{with}SELECT o.group_id AS group_id, o.member_id AS member_id, l.kind AS kind, l.remote_id AS remote_id, \
-             m.member_id AS belongs FROM {texts} JOIN owed_memberships o ON o.provider_id = $1 AND o.group_id = b.id \
+             CAST(CASE WHEN {BELONGS} THEN 1 ELSE 0 END AS BIGINT) AS belongs FROM {texts} JOIN owed_memberships o ON o.provider_id = $1 AND o.group_id = b.id \
              JOIN links l ON l.provider_id = $1 AND l.resource_id = o.member_id AND l.remote_id IS NOT NULL \
              LEFT JOIN {table} m ON m.group_id = o.group_id AND m.member_id = o.member_id \
              LEFT JOIN sent_memberships s ON s.provider_id = $1 AND s.group_id = o.group_id \
              AND s.member_id = o.member_id \
-             WHERE (m.member_id IS NULL) = (s.member_id IS NULL) AND (m.member_id IS NULL OR l.wanted = 'yes')"
+             WHERE ({BELONGS}) = (s.member_id IS NOT NULL)"
         ));
         let rows = sqlx::query(sql).bind(provider.to_string()).bind(json(groups)).fetch_all(self.read()).await?;
         rows.iter()
@@ -109,7 +111,7 @@ impl Store {
                     member_id: word(row, "owed_memberships", "member_id")?,
                     kind: word(row, "links", "kind")?,
                     remote_id: word(row, "links", "remote_id")?,
-                    belongs: row.try_get::<Option<String>, _>("belongs")?.is_some(),
+                    belongs: row.try_get::<i64, _>("belongs")? == 1,
                 })
             })
             .collect()
@@ -240,8 +242,30 @@ pub(crate) async fn owe_left(
          JOIN sent_memberships s ON s.provider_id = $1 AND s.member_id = b.id \
          JOIN links l ON l.provider_id = $1 AND l.resource_id = s.group_id WHERE l.members_whole = 0 {AGAIN}"
     ));
-    sqlx::query(sql).bind(provider.to_string()).bind(json(left)).execute(tx).await?;
+    sqlx::query(sql).bind(provider.to_string()).bind(json(left)).execute(&mut *tx).await?;
+    owe_left_in_doubt(tx, dialect, provider, left).await?;
     Ok(groups)
+}
+
+/// A group that is being written, or of whose last write nobody knows, may hold one of these as well, by itself or,
+/// flattened, by a group inside of it.
+async fn owe_left_in_doubt(
+    tx: &mut Connection,
+    dialect: Dialect,
+    provider: ProviderId,
+    left: &[&ResourceId],
+) -> Result<(), StoreError> {
+    let texts = dialect.texts(2);
+    let sql = statement(format!(
+        "WITH RECURSIVE up(group_id, member_id) AS (SELECT m.group_id, m.member_id FROM {texts} \
+           CROSS JOIN memberships m WHERE m.member_id = b.id UNION \
+           SELECT n.group_id, u.member_id FROM up u CROSS JOIN memberships n WHERE n.member_id = u.group_id) \
+         {OWED} SELECT $1, u.group_id, u.member_id, 1 FROM up u CROSS JOIN links l WHERE l.provider_id = $1 \
+         AND l.resource_id = u.group_id AND l.wanted = 'yes' \
+         AND (l.intent IS NOT NULL OR l.lease_holder IS NOT NULL) {AGAIN}"
+    ));
+    sqlx::query(sql).bind(provider.to_string()).bind(json(left)).execute(tx).await?;
+    Ok(())
 }
 
 /// Notes whom the groups that wait lack.

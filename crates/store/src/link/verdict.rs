@@ -207,13 +207,17 @@ const INACTIVE: &str =
 const MARKED: &str = "dirty = 1, marked = links.marked + 1, marked_at = $2, due_at = 0, attempts = 0, \
      queued_at = CASE WHEN links.dirty = 0 THEN NULL ELSE links.queued_at END";
 
+/// It has no account and nobody is about to make one: who is not wanted any more needs nothing there.
+const AT_REST: &str =
+    "links.state = 'gone' AND links.dirty = 0 AND links.lease_holder IS NULL AND links.intent IS NULL";
+
 /// Inserted a statement ago, owed as it is: `$2` is the time.
 const JUST_MADE: &str = "links.created_at = $2 AND links.marked = 1 AND links.fencing = 0";
 
 async fn mark_deleted(tx: &mut Connection, provider: ProviderId, now: i64) -> Result<(), StoreError> {
     let sql = statement(format!(
         "UPDATE links SET wanted = 'deleted', leaving = 1, state = 'leaving', park_reason = NULL, held_by = NULL, {MARKED} \
-         WHERE provider_id = $1 AND wanted <> 'deleted' AND state <> 'gone' AND resource_id IN \
+         WHERE provider_id = $1 AND wanted <> 'deleted' AND NOT ({AT_REST}) AND resource_id IN \
          (SELECT id FROM resources WHERE deleted_at IS NOT NULL)"
     ));
     sqlx::query(sql).bind(provider.to_string()).bind(now).execute(tx).await?;
@@ -245,9 +249,17 @@ pub(crate) async fn apply(
          FROM {batch} WHERE links.provider_id = $1 AND links.resource_id = b.resource_id \
          AND (links.wanted <> b.wanted OR (b.changed = 1 AND NOT ({JUST_MADE})) \
          OR (links.park_reason = 'invalid' AND links.last_error LIKE '{UNJUDGED}%')) \
-         AND NOT (links.state = 'gone' AND b.wanted <> 'yes')"
+         AND NOT ({AT_REST} AND b.wanted <> 'yes')"
     ));
-    sqlx::query(sql).bind(provider.to_string()).bind(now).bind(text).execute(&mut *tx).await?;
+    sqlx::query(sql).bind(provider.to_string()).bind(now).bind(text.as_str()).execute(&mut *tx).await?;
+    if verdicts.iter().any(|one| one.wanted != Wanted::Yes) {
+        let batch = dialect.batch(2, &columns);
+        let sql = statement(format!(
+            "UPDATE links SET wanted = b.wanted FROM {batch} WHERE links.provider_id = $1 \
+             AND links.resource_id = b.resource_id AND {AT_REST} AND b.wanted <> 'yes' AND links.wanted <> b.wanted"
+        ));
+        sqlx::query(sql).bind(provider.to_string()).bind(text).execute(&mut *tx).await?;
+    }
     let wanted: Vec<&ResourceId> =
         verdicts.iter().filter(|one| one.wanted == Wanted::Yes).map(|one| &one.resource_id).collect();
     wake_for(tx, dialect, provider, &wanted).await

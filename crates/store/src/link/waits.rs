@@ -20,6 +20,7 @@ struct Wait<'a> {
 }
 
 /// Notes that `waiting` lacks `needed`. Returns those that need not wait, with what they need: it is there by now.
+/// Whoever was deleted is not, though the account stands until the relay comes by: a worker leaves them out.
 pub(crate) async fn wait_for(
     tx: &mut Connection,
     dialect: Dialect,
@@ -37,8 +38,9 @@ pub(crate) async fn wait_for(
     ));
     sqlx::query(sql).bind(provider.to_string()).bind(json(&rows)).execute(&mut *tx).await?;
     let sql = statement(format!(
-        "SELECT resource_id FROM links WHERE provider_id = $1 AND resource_id IN \
-         (SELECT b.needed_id FROM {batch}) AND remote_id IS NOT NULL AND wanted = 'yes'"
+        "SELECT l.resource_id AS resource_id FROM links l JOIN resources r ON r.id = l.resource_id \
+         WHERE l.provider_id = $1 AND l.resource_id IN (SELECT b.needed_id FROM {batch}) \
+         AND l.remote_id IS NOT NULL AND l.wanted = 'yes' AND r.deleted_at IS NULL"
     ));
     let there = sqlx::query(sql).bind(provider.to_string()).bind(json(&rows)).fetch_all(&mut *tx).await?;
     let there: HashSet<ResourceId> =

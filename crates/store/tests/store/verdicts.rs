@@ -51,6 +51,31 @@ on_both! {
         assert_eq!((link.state, link.dirty), (LinkState::Pending, true));
     }
 
+    async fn an_inactive_user_without_an_account_follows_the_scope(db: &Database) {
+        let provider = db.provider("acme", &["anna"]).await;
+        let anna = db.id("anna").await;
+        let claimed = db.claim(provider, &anna).await;
+        let gone = LinkResult { state: LinkState::Gone, remote_id: None, still_dirty: false, ..unchanged(&claimed) };
+        db.store.record(provider, &TaskRecord { results: vec![gone], ..TaskRecord::default() }).await.unwrap();
+        let verdict = async |wanted, changed| {
+            db.store.apply_verdicts(provider, &[verdict(&anna, wanted, changed)]).await.unwrap();
+            let link = db.link(provider, &anna).await;
+            (link.wanted, link.state, link.dirty)
+        };
+        assert_eq!(verdict(Wanted::OutOfScope, true).await, (Wanted::OutOfScope, LinkState::Gone, false));
+        assert_eq!(verdict(Wanted::Yes, false).await, (Wanted::Yes, LinkState::Pending, true));
+        let claimed = db.claim(provider, &anna).await;
+        let gone = LinkResult { state: LinkState::Gone, remote_id: None, still_dirty: false, ..unchanged(&claimed) };
+        db.store.record(provider, &TaskRecord { results: vec![gone], ..TaskRecord::default() }).await.unwrap();
+        assert_eq!(verdict(Wanted::Yes, true).await, (Wanted::Yes, LinkState::Gone, true));
+        db.claim(provider, &anna).await;
+        assert_eq!(
+            verdict(Wanted::Deleted, false).await,
+            (Wanted::Deleted, LinkState::Leaving, true),
+            "an account is perhaps being made at this moment"
+        );
+    }
+
     async fn wanting_everything_reaches_all_and_lets_tombstones_go(db: &Database) {
         let provider = db.provider("acme", &["anna", "bert"]).await;
         let ids = db.ids(&["anna", "bert"]).await;

@@ -51,6 +51,17 @@ on_both! {
         assert_eq!(recorded.again, [ids[2].clone()], "she left while somebody began to wait");
     }
 
+    async fn who_was_deleted_is_not_there_before_the_relay_comes_by(db: &Database) {
+        let provider = db.provider("acme", &["anna", "boss"]).await;
+        let ids = db.ids(&["anna", "boss"]).await;
+        db.settle(provider, &ids[1]).await;
+        db.store.delete_resources(&ids[1..]).await.unwrap();
+        let anna = db.claim(provider, &ids[0]).await;
+        let waits = vec![(ids[0].clone(), ids[1].clone())];
+        let record = TaskRecord { results: vec![in_sync(&anna)], waits, ..TaskRecord::default() };
+        assert_eq!(db.store.record(provider, &record).await.unwrap(), Recorded::default());
+    }
+
     async fn whoever_reports_to_one_who_left_is_looked_at(db: &Database) {
         let report = r#"{"userName":"anna","urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"manager":{"value":"boss"}}}"#;
         let provider = db.provider("acme", &["boss", "zoe"]).await;

@@ -243,8 +243,9 @@ impl Session<'_> {
         let attempts = attempt.link.attempts + 1;
         // Its row in the log was written by now.
         let open = unknown.then(|| intent(attempt, true));
-        // A provider that is down is nobody's object's fault: those are not exhausted by it.
-        if attempts >= ATTEMPTS_MAX && !matches!(class, Class::Credentials | Class::Transient) {
+        // A provider that is down is nobody's object's fault, nor is one of ours that still holds the name: who waits
+        // for them is not exhausted by it.
+        if attempts >= ATTEMPTS_MAX && !matches!(class, Class::Credentials | Class::Transient | Class::Conflict) {
             return Fate { intent: open, ..parked(ParkReason::Exhausted, words.to_owned()) };
         }
         Fate {

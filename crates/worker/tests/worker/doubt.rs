@@ -276,3 +276,24 @@ async fn an_account_that_is_found_after_a_lost_create_has_arrived() {
     let members = stage.target.named(GROUP, "Team")[0]["members"].as_array().map_or(0, Vec::len);
     assert_eq!((stage.link("Team").await.state, members), (LinkState::InSync, 1));
 }
+
+/// The group was perhaps created with a member who left before anybody knew.
+#[tokio::test]
+async fn who_left_while_the_create_of_a_group_was_uncertain_is_taken_out_of_it() {
+    for fault in &LOST {
+        let stage = stage().await;
+        stage.users(2).await;
+        stage.changes(USER, Lane::Changes).await;
+        stage.import(&[group("Team", &["u0000", "u0001"])]).await;
+        stage.target.script(Matcher::on("POST", "/Groups").times(1), fault.clone());
+        stage.changes(GROUP, Lane::Changes).await;
+        let resource_id = stage.id("u0000").await;
+        let verdict = Verdict { resource_id, kind: USER, wanted: Wanted::OutOfScope, changed: false };
+        stage.store.apply_verdicts(stage.provider, &[verdict]).await.unwrap();
+        stage.changes(USER, Lane::Leavers).await;
+        stage.no_more_waiting().await;
+        stage.changes(GROUP, Lane::Changes).await;
+        let members = stage.target.named(GROUP, "Team")[0]["members"].as_array().map_or(0, Vec::len);
+        assert_eq!((stage.link("Team").await.state, members), (LinkState::InSync, 1), "{fault:?}");
+    }
+}

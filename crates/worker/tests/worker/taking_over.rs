@@ -1,10 +1,12 @@
 //! Links that another sync kept, and accounts that somebody else has.
 
 use scimfleet_core::state::LinkState;
-use scimfleet_core::{RemoteId, ResourceKind};
+use scimfleet_core::task::{Cause, Lane, Task};
+use scimfleet_core::{RemoteId, ResourceKind, TaskId};
 use scimfleet_testkit::provider::{Behaviour, Paging};
-use scimfleet_worker::{Claim, take_over};
+use scimfleet_worker::{Claim, TaskOutcome, process, take_over};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::support::{Stage, name, user};
 
@@ -48,4 +50,31 @@ async fn a_name_that_came_free_since_the_listing_is_given() {
     stage.full_sync_with(|stage| stage.target.remove(ResourceKind::User, &account).unwrap()).await;
     assert_eq!((stage.links(LinkState::InSync).await, stage.target.users_count()), (1, 1));
     assert_eq!(stage.target.named(ResourceKind::User, "u0000")[0]["externalId"], "u0000");
+}
+
+/// Whoever has the name is about to let it go, and is late: waiting for that is not the fault of who waits.
+#[tokio::test]
+async fn waiting_for_a_name_exhausts_nobody() {
+    let stage = Stage::new(Behaviour { bulk: false, ..Behaviour::default() }).await;
+    stage.users(1).await;
+    stage.changes(ResourceKind::User, Lane::Changes).await;
+    let mut renamed = user(0);
+    renamed["userName"] = json!("moved");
+    let mut heir = user(1);
+    heir["userName"] = json!("u0000");
+    stage.import(&[renamed, heir]).await;
+    let heir = stage.id("u0001").await;
+    for _ in 0..20 {
+        stage.no_more_waiting().await;
+        let id = TaskId(Uuid::now_v7());
+        let (kind, objects) = (ResourceKind::User, vec![heir.clone()]);
+        let task = Task::new(id, None, name(), kind, Lane::Changes, Cause::Change, objects);
+        assert_eq!(process(&stage.worker, &task, None).await, TaskOutcome::Completed);
+    }
+    assert_eq!(stage.link("u0001").await.state, LinkState::Retrying);
+    stage.no_more_waiting().await;
+    stage.changes(ResourceKind::User, Lane::Changes).await;
+    stage.no_more_waiting().await;
+    stage.changes(ResourceKind::User, Lane::Changes).await;
+    assert_eq!(stage.links(LinkState::InSync).await, 2);
 }
