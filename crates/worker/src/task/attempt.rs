@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use scimfleet_core::outcome::Outcome;
-use scimfleet_core::plan::{Member, Plan, Standing};
+use scimfleet_core::plan::{Member, Operation, Plan, Standing};
 use scimfleet_core::scim::Document;
 use scimfleet_core::state::Ownership;
 use scimfleet_core::task::Task;
@@ -26,6 +26,9 @@ pub(crate) const INTENT_OPERATION: &str = "operation";
 pub(crate) const INTENT_LOGGED: &str = "logged";
 /// The paths of what it changes.
 pub(crate) const INTENT_PATHS: &str = "paths";
+
+/// Stands among the paths for the account as a whole: whether it is there at all.
+pub(crate) const ACCOUNT_PATH: &str = "id";
 
 /// The outcome in the log of a write that was announced and of which nobody knows whether it was sent.
 const UNCERTAIN: &str = "uncertain";
@@ -194,10 +197,7 @@ impl Attempt {
 
     /// Whether the provider must be asked for anything.
     pub(crate) fn writes(&self) -> bool {
-        let planned = self
-            .plan
-            .as_ref()
-            .is_some_and(|plan| !matches!(plan.operation, scimfleet_core::plan::Operation::Nothing(_)));
+        let planned = self.plan.as_ref().is_some_and(|plan| !matches!(plan.operation, Operation::Nothing(_)));
         self.outcome.is_none()
             && (planned
                 || self.members.differ()
@@ -217,11 +217,16 @@ impl Attempt {
         !self.doubts.is_empty() || self.orphan.is_some()
     }
 
-    /// The paths that an open intent names.
+    /// The paths that an open intent names; [`ACCOUNT_PATH`] when the account itself was to go.
     pub(crate) fn intended_paths(&self) -> Vec<String> {
         let intent = self.link.intent.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
-        let paths = intent.as_ref().and_then(|intent| intent[INTENT_PATHS].as_array());
-        paths.into_iter().flatten().filter_map(|path| path.as_str().map(str::to_owned)).collect()
+        let Some(intent) = intent else { return Vec::new() };
+        let named = intent[INTENT_PATHS].as_array().into_iter().flatten();
+        let mut paths: Vec<String> = named.filter_map(|path| path.as_str().map(str::to_owned)).collect();
+        if intent[INTENT_OPERATION] == Operation::Delete.word() {
+            paths.push(ACCOUNT_PATH.to_owned());
+        }
+        paths
     }
 
     /// Whether a create may have been applied of which no account is known.

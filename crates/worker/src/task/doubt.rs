@@ -9,7 +9,7 @@ use scimfleet_core::retry::Class;
 use scimfleet_core::scim::Document;
 use scimfleet_store::{ResourceRow, Wanted};
 
-use super::attempt::Attempt;
+use super::attempt::{ACCOUNT_PATH, Attempt};
 use super::create::shows_external_id;
 use super::lookup::{Look, Sought};
 use super::wire::Halt;
@@ -51,6 +51,8 @@ impl Session<'_> {
             Ok(answer) => {
                 let shown = answer.document.unwrap_or_default();
                 let sent = attempt.account.sent.clone().unwrap_or_default();
+                // It is there: that is settled.
+                attempt.doubts.retain(|path| path != ACCOUNT_PATH);
                 let baseline = as_shown(&sent, &shown, &attempt.doubts);
                 attempt.account.version = answer.version;
                 attempt.account.sent_digest = Some(digest(&baseline));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use scimfleet_core::ResourceKind;
+use scimfleet_core::provider::LeaverAction;
 use scimfleet_core::state::LinkState;
 use scimfleet_core::task::Lane;
 use scimfleet_store::{Verdict, Wanted};
@@ -295,5 +296,29 @@ async fn who_left_while_the_create_of_a_group_was_uncertain_is_taken_out_of_it()
         stage.changes(GROUP, Lane::Changes).await;
         let members = stage.target.named(GROUP, "Team")[0]["members"].as_array().map_or(0, Vec::len);
         assert_eq!((stage.link("Team").await.state, members), (LinkState::InSync, 1), "{fault:?}");
+    }
+}
+
+/// The account was perhaps deleted when its user came back.
+#[tokio::test]
+async fn who_comes_back_while_the_deletion_is_uncertain_has_an_account() {
+    for fault in &LOST {
+        let stage = Stage::with(Behaviour { bulk: false, ..Behaviour::default() }, |settings| {
+            settings.leavers.out_of_scope = LeaverAction::Delete;
+        })
+        .await;
+        stage.users(1).await;
+        stage.changes(USER, Lane::Changes).await;
+        let resource_id = stage.id("u0000").await;
+        let verdict = |wanted| Verdict { resource_id: resource_id.clone(), kind: USER, wanted, changed: false };
+        stage.store.apply_verdicts(stage.provider, &[verdict(Wanted::OutOfScope)]).await.unwrap();
+        stage.target.script(Matcher::on("DELETE", "/Users").times(1), fault.clone());
+        stage.changes(USER, Lane::Leavers).await;
+        stage.store.apply_verdicts(stage.provider, &[verdict(Wanted::Yes)]).await.unwrap();
+        stage.no_more_waiting().await;
+        stage.changes(USER, Lane::Changes).await;
+        stage.no_more_waiting().await;
+        stage.changes(USER, Lane::Changes).await;
+        assert_eq!((stage.target.users_count(), stage.links(LinkState::InSync).await), (1, 1), "{fault:?}");
     }
 }
