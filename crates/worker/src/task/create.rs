@@ -12,6 +12,7 @@ use scimfleet_store::StoreError;
 
 use super::Session;
 use super::attempt::Attempt;
+use super::doubt::LOOKS;
 use super::lookup::{Listed, Look, LookError, Sought};
 use super::wire::{Call, Content, Failure, Halt, Write};
 use crate::planted::{Defect, is_planted};
@@ -131,6 +132,10 @@ impl Session<'_> {
             Ok(Judgement::Nobody) => {
                 let tried = self.match_words();
                 let words = format!("{}; no account that may be taken over was found by {tried}", **failure);
+                if attempt.link.attempts < LOOKS {
+                    // Who has it may be hidden, and about to let it go, or have done so a moment ago.
+                    return Outcome::Retry { class: Class::Conflict, words, unknown: false };
+                }
                 self.name_taken(attempt, &sought.name_key, None, words).await
             }
             Err(error) => self.cannot_look(&error),

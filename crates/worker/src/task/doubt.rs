@@ -18,7 +18,7 @@ use crate::desire::{Desire, desires, identity_of};
 
 /// A create that is not seen is looked for this often before it counts as never applied: some providers show
 /// a new account only seconds later.
-const LOOKS: u32 = 2;
+pub(super) const LOOKS: u32 = 2;
 
 impl Session<'_> {
     /// What an object is recognised by that shall have no account, while its create may have been applied.
