@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use scimfleet_core::outcome::Outcome;
-use scimfleet_core::plan::{Member, Operation, Plan, Standing};
+use scimfleet_core::plan::doubt::as_shown;
+use scimfleet_core::plan::{Member, Operation, Plan, Standing, digest};
 use scimfleet_core::scim::Document;
 use scimfleet_core::state::Ownership;
 use scimfleet_core::task::Task;
@@ -264,6 +265,15 @@ impl Attempt {
             }
             shown
         });
+    }
+
+    /// The account is from our own create: what it shows of what that named was sent, so that what is not wanted any
+    /// more is taken away (R20).
+    pub(crate) fn has_sent_what_it_shows(&mut self) {
+        let shown = self.account.shown.take().unwrap_or_default();
+        let sent = as_shown(&Document::new(), &shown, &self.intended_paths());
+        let digest = digest(&sent);
+        self.has_sent(&sent, &digest);
     }
 
     /// The account went away: nothing that was sent counts any more.

@@ -195,6 +195,9 @@ impl Session<'_> {
         let sent = attempt.desired.as_ref().is_some_and(|desired| shows_external_id(&desired.document, &answer));
         let ours = attempt.has_open_intent() && sent;
         attempt.has_found(account, ours, answer);
+        if ours {
+            attempt.has_sent_what_it_shows();
+        }
         attempt.arrived = true;
         let Some(desired) = attempt.desired.take() else { return Outcome::Again("nothing desired".to_owned()) };
         let settings = &self.provider.row.settings;

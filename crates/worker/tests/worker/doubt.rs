@@ -322,3 +322,22 @@ async fn who_comes_back_while_the_deletion_is_uncertain_has_an_account() {
         assert_eq!((stage.target.users_count(), stage.links(LinkState::InSync).await), (1, 1), "{fault:?}");
     }
 }
+
+/// The create was perhaps applied with something that is not wanted by the time that its account is found.
+#[tokio::test]
+async fn what_an_uncertain_create_gave_is_taken_away() {
+    for fault in &LOST {
+        let stage = stage().await;
+        stage.import(&[with("nickName", json!("Lost"))]).await;
+        stage.target.script(Matcher::on("POST", "/Users").times(1), fault.clone());
+        stage.changes(USER, Lane::Changes).await;
+        stage.import(&[with("nickName", Value::Null)]).await;
+        stage.no_more_waiting().await;
+        stage.changes(USER, Lane::Changes).await;
+        let there = stage.target.named(USER, "u0000").remove(0);
+        assert_eq!((&there["nickName"], stage.links(LinkState::InSync).await), (&Value::Null, 1), "{fault:?}: {there}");
+        let mark = stage.target.mark();
+        stage.full_sync().await;
+        assert_eq!(stage.target.counts_since(&mark).writes(), 0);
+    }
+}
