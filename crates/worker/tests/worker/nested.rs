@@ -89,11 +89,9 @@ async fn a_request_that_is_full_leaves_the_rest_to_the_next() {
     assert_eq!((journal.counts.bulk_operations + alone, patches), (40, 0));
 }
 
-#[tokio::test]
-async fn a_name_that_is_kept_as_text_is_taken_out_again() {
-    let behaviour =
-        Behaviour { bulk_ids_resolved: false, unknown_members: UnknownMembers::Accepted, ..Behaviour::default() };
-    let stage = stage(behaviour).await;
+/// What becomes of nine groups where names of operations are not resolved.
+async fn unresolved(unknown_members: UnknownMembers) {
+    let stage = stage(Behaviour { bulk_ids_resolved: false, unknown_members, ..Behaviour::default() }).await;
     let groups = tree(9);
     stage.import(&groups).await;
     stage.changes(GROUP, Lane::Changes).await;
@@ -104,15 +102,13 @@ async fn a_name_that_is_kept_as_text_is_taken_out_again() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_kept_as_text_is_taken_out_again() {
+    unresolved(UnknownMembers::Accepted).await;
+}
+
+#[tokio::test]
 async fn a_provider_that_refuses_references_is_sent_none_again() {
-    let stage = stage(Behaviour { bulk_ids_resolved: false, ..Behaviour::default() }).await;
-    let groups = tree(9);
-    stage.import(&groups).await;
-    stage.changes(GROUP, Lane::Changes).await;
-    assert_eq!(remembered(&stage).await, Some(false.into()));
-    stage.changes(GROUP, Lane::Changes).await;
-    assert_eq!(misled(&stage, &groups), Vec::<String>::new());
-    assert_eq!(stage.links(LinkState::InSync).await, 10);
+    unresolved(UnknownMembers::Refused).await;
 }
 
 #[tokio::test]
