@@ -138,7 +138,8 @@ pub(crate) async fn claim_references(
     moves.write(tx, dialect).await
 }
 
-/// Takes deleted resources out of all groups, and deleted groups' members out of them.
+/// Takes deleted resources out of all groups, and deleted groups' members out of them. Whoever was inside of a group that
+/// was deleted left the groups around it, too: flattened, they were its members.
 pub(crate) async fn forget(
     tx: &mut Connection,
     dialect: Dialect,
@@ -148,7 +149,14 @@ pub(crate) async fn forget(
     let sql = statement(format!(
         "SELECT m.group_id AS group_id, m.member_id AS member_id FROM {texts} JOIN memberships m ON m.member_id = b.id"
     ));
-    let rows = sqlx::query(sql).bind(json(deleted)).fetch_all(&mut *tx).await?;
+    let inside = statement(format!(
+        "WITH RECURSIVE inside(group_id, member_id) AS (SELECT o.group_id, m.member_id FROM {texts} \
+           CROSS JOIN memberships o CROSS JOIN memberships m WHERE o.member_id = b.id AND m.group_id = b.id UNION \
+           SELECT i.group_id, m.member_id FROM inside i CROSS JOIN memberships m WHERE m.group_id = i.member_id) \
+         SELECT group_id, member_id FROM inside"
+    ));
+    let mut rows = sqlx::query(sql).bind(json(deleted)).fetch_all(&mut *tx).await?;
+    rows.extend(sqlx::query(inside).bind(json(deleted)).fetch_all(&mut *tx).await?);
     let mut left = BTreeMap::<ResourceId, Vec<ResourceId>>::new();
     for row in &rows {
         left.entry(word(row, "memberships", "group_id")?).or_default().push(word(row, "memberships", "member_id")?);

@@ -99,6 +99,22 @@ on_both! {
         assert_eq!(db.members("One").await, ["bert"], "who comes back is no member until named again");
     }
 
+    async fn whoever_was_inside_of_a_deleted_group_left_those_around_it(db: &Database) {
+        db.import(&[r#"{"userName":"anna"}"#, r#"{"userName":"bert"}"#]).await;
+        db.import(&[
+            r#"{"displayName":"Core","members":["anna"]}"#,
+            r#"{"displayName":"Inner","members":["Core","bert"]}"#,
+            r#"{"displayName":"Outer","members":["Inner"]}"#,
+        ]).await;
+        db.drain().await;
+        db.store.delete_resources(&[db.id("Inner").await]).await.unwrap();
+        let changes = db.drain().await;
+        let outer: Vec<&str> = changes.iter().filter_map(|change| change.strip_prefix("Outer members ")).collect();
+        let mut left: Vec<&str> = outer.iter().flat_map(|names| names.split(' ')).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["-Core", "-Inner", "-anna", "-bert"], "{changes:?}");
+    }
+
     async fn a_member_names_its_groups(db: &Database) {
         db.import(&[r#"{"userName":"anna"}"#, r#"{"userName":"bert"}"#, r#"{"displayName":"Old","externalId":"o"}"#]).await;
         db.import_from("else", &[r#"{"displayName":"Foreign","members":["anna"]}"#]).await;
