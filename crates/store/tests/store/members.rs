@@ -102,9 +102,9 @@ on_both! {
     async fn whoever_was_inside_of_a_deleted_group_left_those_around_it(db: &Database) {
         db.import(&[r#"{"userName":"anna"}"#, r#"{"userName":"bert"}"#]).await;
         db.import(&[
-            r#"{"displayName":"Core","members":["anna"]}"#,
-            r#"{"displayName":"Inner","members":["Core","bert"]}"#,
-            r#"{"displayName":"Outer","members":["Inner"]}"#,
+            r#"{"displayName":"Core","externalId":"Core","members":["anna"]}"#,
+            r#"{"displayName":"Inner","externalId":"Inner","members":["Core","bert"]}"#,
+            r#"{"displayName":"Outer","externalId":"Outer","members":["Inner"]}"#,
         ]).await;
         db.drain().await;
         db.store.delete_resources(&[db.id("Inner").await]).await.unwrap();
