@@ -153,7 +153,7 @@ pub fn writes_of(journal: &Journal) -> u64 {
 
 /// Hazard 29. A write whose worker died has a row that says `unknown`: it may or may not have been sent.
 fn audited(evidence: &Evidence<'_>, figures: &mut Figures) {
-    let (writes, certain) = (evidence.writes, evidence.rows - evidence.uncertain);
+    let (writes, certain) = (evidence.writes, evidence.rows.saturating_sub(evidence.uncertain));
     figures.promise(certain <= writes && writes <= evidence.rows, || {
         format!(
             "the target saw {writes} writes; the log has {} rows, {} of them uncertain",

@@ -126,10 +126,14 @@ pub(super) async fn answers_lost(services: &Services, name: &str, figures: &mut 
     stage.target.script(Matcher::on("POST", "/Groups").times(4), Fault::DropAnswerAfterApplying);
     stage.load().await?;
     figures.attempted = stage.model.len() as u64;
-    tokio::select! {
+    let twice = tokio::select! {
         // Each return of the provider loses a few more answers, half a minute apart.
-        rested = stage.rest(Duration::from_secs(600)) => rested?,
-        user = created_twice(&stage) => figures.promise(false, || format!("the create of `{user}` was sent twice")),
+        rested = stage.rest(Duration::from_secs(600)) => rested.map(|()| None)?,
+        user = created_twice(&stage) => Some(user),
+    };
+    if let Some(user) = twice {
+        figures.promise(false, || format!("the create of `{user}` was sent twice"));
+        return stage.close(figures).await;
     }
     let posts = user_creates(&stage);
     stage.judge(figures).await?;
