@@ -11,8 +11,6 @@ use crate::{Scheduler, SchedulerError};
 
 /// Ids read from the database in one go.
 const PAGE: i64 = 5_000;
-/// A group brings its members along, often hundreds: smaller tasks are read, sent and recorded side by side.
-const GROUPS_PER_TASK: usize = 25;
 
 impl Scheduler {
     /// Opening a run: verdicts, what moved, the guard; then every leaver that is owed to the `leavers` lane
@@ -105,11 +103,7 @@ impl Scheduler {
 }
 
 fn chunks(kind: ResourceKind, lane: Lane, ids: &[ResourceId]) -> Vec<NewTask> {
-    let objects = match kind {
-        ResourceKind::User => OBJECTS_PER_TASK_MAX,
-        ResourceKind::Group => GROUPS_PER_TASK,
-    };
-    ids.chunks(objects).map(|chunk| task(kind, lane, Cause::Full, chunk.to_vec())).collect()
+    ids.chunks(OBJECTS_PER_TASK_MAX).map(|chunk| task(kind, lane, Cause::Full, chunk.to_vec())).collect()
 }
 
 fn task(kind: ResourceKind, lane: Lane, cause: Cause, objects: Vec<ResourceId>) -> NewTask {
