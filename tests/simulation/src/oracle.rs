@@ -56,14 +56,6 @@ pub async fn log_of(store: &Store, provider: ProviderId) -> Told<Vec<LogRow>> {
 /// Everything that is not as it should be, in words.
 pub fn judge(evidence: &Evidence<'_>) -> Vec<String> {
     let target = Target::of(&evidence.content);
-    if std::env::var_os("DBG").is_some() {
-        for link in &evidence.links {
-            eprintln!("DBG {link:?}");
-        }
-        for log in &evidence.log {
-            eprintln!("LOG {log:?}");
-        }
-    }
     let mut found = target.duplicates();
     found.extend(users(evidence, &target));
     found.extend(groups(evidence, &target));
