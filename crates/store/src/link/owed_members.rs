@@ -39,6 +39,8 @@ const PAIR: [Column; 2] = [Column::Text("group_id"), Column::Text("member_id")];
 const OWED: &str = "INSERT INTO owed_memberships (provider_id, group_id, member_id, marked)";
 /// Whether a member `m` with the link `l` is to be in its group: whoever is kept from leaving stays.
 const BELONGS: &str = "m.member_id IS NOT NULL AND (l.wanted = 'yes' OR l.held_by IS NOT NULL)";
+/// Whether the object of a link `l` is being written, or nobody knows what became of its last write.
+const UNDER_WAY: &str = "(l.intent IS NOT NULL OR l.lease_holder IS NOT NULL)";
 const AGAIN: &str = "ON CONFLICT (provider_id, group_id, member_id) DO UPDATE SET marked = owed_memberships.marked + 1";
 
 impl Store {
@@ -96,7 +98,8 @@ impl Store {
         let texts = self.dialect().texts(2);
         let sql = statement(format!(
             "{with}SELECT o.group_id AS group_id, o.member_id AS member_id, l.kind AS kind, l.remote_id AS remote_id, \
-             CAST(CASE WHEN {BELONGS} THEN 1 ELSE 0 END AS BIGINT) AS belongs FROM {texts} JOIN owed_memberships o ON o.provider_id = $1 AND o.group_id = b.id \
+             CAST(CASE WHEN {BELONGS} THEN 1 ELSE 0 END AS BIGINT) AS belongs FROM {texts} \
+             JOIN owed_memberships o ON o.provider_id = $1 AND o.group_id = b.id \
              JOIN links l ON l.provider_id = $1 AND l.resource_id = o.member_id AND l.remote_id IS NOT NULL \
              LEFT JOIN {table} m ON m.group_id = o.group_id AND m.member_id = o.member_id \
              LEFT JOIN sent_memberships s ON s.provider_id = $1 AND s.group_id = o.group_id \
@@ -175,7 +178,7 @@ pub(crate) async fn owe_changes(
     let sql = statement(format!(
         "{OWED} SELECT l.provider_id, b.group_id, b.member_id, 1 FROM {batch} \
          JOIN links l ON l.resource_id = b.group_id WHERE l.wanted = 'yes' AND (l.members_whole = 0 \
-         OR l.remote_id IS NOT NULL OR l.intent IS NOT NULL OR l.lease_holder IS NOT NULL) {AGAIN}"
+         OR l.remote_id IS NOT NULL OR {UNDER_WAY}) {AGAIN}"
     ));
     sqlx::query(sql).bind(json(&pairs)).execute(&mut *tx).await?;
     owe_outer(tx, &batch, &pairs).await
@@ -190,7 +193,7 @@ async fn owe_outer(tx: &mut Connection, batch: &str, pairs: &BTreeSet<Pair<'_>>)
            SELECT r.inner_id, m.group_id FROM reach r CROSS JOIN memberships m WHERE m.member_id = r.group_id), \
          under_way(provider_id, group_id, inner_id) AS (SELECT l.provider_id, r.group_id, r.inner_id FROM reach r \
            CROSS JOIN links l WHERE l.resource_id = r.group_id AND l.wanted = 'yes' \
-           AND (l.intent IS NOT NULL OR l.lease_holder IS NOT NULL)), \
+           AND {UNDER_WAY}), \
          inside(provider_id, group_id, member_id) AS (SELECT u.provider_id, u.group_id, b.member_id FROM under_way u \
            CROSS JOIN {batch} WHERE b.group_id = u.inner_id UNION \
            SELECT i.provider_id, i.group_id, m.member_id FROM inside i CROSS JOIN memberships m \
@@ -262,7 +265,7 @@ async fn owe_left_in_doubt(
            SELECT n.group_id, u.member_id FROM up u CROSS JOIN memberships n WHERE n.member_id = u.group_id) \
          {OWED} SELECT $1, u.group_id, u.member_id, 1 FROM up u CROSS JOIN links l WHERE l.provider_id = $1 \
          AND l.resource_id = u.group_id AND l.wanted = 'yes' \
-         AND (l.intent IS NOT NULL OR l.lease_holder IS NOT NULL) {AGAIN}"
+         AND {UNDER_WAY} {AGAIN}"
     ));
     sqlx::query(sql).bind(provider.to_string()).bind(json(left)).execute(tx).await?;
     Ok(())

@@ -8,7 +8,6 @@ use scimfleet_core::retry::Class;
 use scimfleet_core::scim::{Document, ResourceKind};
 use scimfleet_core::state::{Ownership, ParkReason};
 use scimfleet_scim_client::Answer;
-use scimfleet_store::StoreError;
 
 use super::Session;
 use super::attempt::Attempt;
@@ -36,12 +35,10 @@ impl Session<'_> {
             Some(listed) if !attempt.has_open_intent() => Look::Listed(listed),
             _ => Look::Live,
         };
-        match self.look_twice(attempt, &sought, look).await {
-            Err(error) => self.cannot_look(&error),
-            Ok(Judgement::Conflict(words)) => self.name_taken(attempt, &sought.name_key, None, words).await,
-            Ok(Judgement::Owned { by, words }) => self.name_taken(attempt, &sought.name_key, Some(&by), words).await,
-            Ok(Judgement::Take(account)) => self.adopt(attempt, account).await,
-            Ok(Judgement::Nobody) => self.post(attempt, document, &sought, Posts::AgainIfFree).await,
+        match self.seek(attempt, &sought, look).await {
+            Err(outcome) => outcome,
+            Ok(Some(account)) => self.adopt(attempt, account).await,
+            Ok(None) => self.post(attempt, document, &sought, Posts::AgainIfFree).await,
         }
     }
 
@@ -122,14 +119,13 @@ impl Session<'_> {
         (document, sought, posts): (&Document, &Sought, Posts),
         failure: &Failure,
     ) -> Outcome {
-        match self.look_twice(attempt, sought, Look::Live).await {
-            Ok(Judgement::Take(account)) => self.adopt(attempt, account).await,
-            Ok(Judgement::Conflict(words)) => self.name_taken(attempt, &sought.name_key, None, words).await,
-            Ok(Judgement::Owned { by, words }) => self.name_taken(attempt, &sought.name_key, Some(&by), words).await,
-            Ok(Judgement::Nobody) if posts == Posts::AgainIfFree => {
+        match self.seek(attempt, sought, Look::Live).await {
+            Err(outcome) => outcome,
+            Ok(Some(account)) => self.adopt(attempt, account).await,
+            Ok(None) if posts == Posts::AgainIfFree => {
                 Box::pin(self.post(attempt, document, sought, Posts::Once)).await
             }
-            Ok(Judgement::Nobody) => {
+            Ok(None) => {
                 let tried = self.match_words();
                 let words = format!("{}; no account that may be taken over was found by {tried}", **failure);
                 if attempt.link.attempts < LOOKS {
@@ -138,28 +134,33 @@ impl Session<'_> {
                 }
                 self.name_taken(attempt, &sought.name_key, None, words).await
             }
-            Err(error) => self.cannot_look(&error),
         }
     }
 
-    /// Looks again when somebody has the name and none of ours is about to let it go: one may have done so since it was
-    /// seen, most of all since the listing of a run.
-    async fn look_twice(&self, attempt: &mut Attempt, sought: &Sought, look: Look<'_>) -> Result<Judgement, LookError> {
-        let seen = self.look_up(attempt, sought, look).await?;
-        let owner = match &seen {
-            Judgement::Conflict(_) => None,
-            Judgement::Owned { by, .. } => Some(by.as_str()),
-            Judgement::Take(_) | Judgement::Nobody => return Ok(seen),
+    /// The account that is to be taken over, if there is one; the outcome where somebody else has the name. That parks
+    /// nobody before it was seen twice: one of ours may have let the name go since, most of all since the listing of a run.
+    async fn seek(&self, attempt: &mut Attempt, sought: &Sought, look: Look<'_>) -> Result<Option<RemoteId>, Outcome> {
+        let first = self.seek_once(attempt, sought, look).await;
+        if !matches!(first, Err(Outcome::Parked(..))) {
+            return first;
+        }
+        self.seek_once(attempt, sought, Look::Live).await
+    }
+
+    async fn seek_once(
+        &self,
+        attempt: &mut Attempt,
+        sought: &Sought,
+        look: Look<'_>,
+    ) -> Result<Option<RemoteId>, Outcome> {
+        let (owner, words) = match self.look_up(attempt, sought, look).await {
+            Err(error) => return Err(self.cannot_look(&error)),
+            Ok(Judgement::Take(account)) => return Ok(Some(account)),
+            Ok(Judgement::Nobody) => return Ok(None),
+            Ok(Judgement::Conflict(words)) => (None, words),
+            Ok(Judgement::Owned { by, words }) => (Some(by), words),
         };
-        if self.may_come_free(attempt, &sought.name_key, owner).await? {
-            return Ok(seen);
-        }
-        self.look_up(attempt, sought, Look::Live).await
-    }
-
-    async fn may_come_free(&self, attempt: &Attempt, name_key: &str, owner: Option<&str>) -> Result<bool, StoreError> {
-        let (provider, kind) = (self.provider.row.id, attempt.link.kind);
-        self.worker.store.may_let_go_of(provider, kind, (name_key, owner), attempt.id()).await
+        Err(self.name_taken(attempt, &sought.name_key, owner.as_deref(), words).await)
     }
 
     /// Somebody there has the name: one of ours lets it go, sooner or later (R24); of others nobody knows. `owner`:
@@ -171,7 +172,8 @@ impl Session<'_> {
         owner: Option<&str>,
         words: String,
     ) -> Outcome {
-        match self.may_come_free(attempt, name_key, owner).await {
+        let (provider, kind) = (self.provider.row.id, attempt.link.kind);
+        match self.worker.store.may_let_go_of(provider, kind, (name_key, owner), attempt.id()).await {
             Ok(true) => Outcome::Retry { class: Class::Conflict, words, unknown: false },
             Ok(false) => Outcome::Parked(ParkReason::Conflict, words),
             Err(error) => self.cannot_look(&LookError::Store(error)),

@@ -17,7 +17,7 @@ use super::{Session, TaskError};
 use crate::desire::{Desire, desires, identity_of};
 
 /// A create that is not seen is looked for this often before it counts as never applied: some providers show
-/// a new account only seconds later.
+/// a new account only seconds later. A name that is refused and that nobody seems to have is tried as often.
 pub(super) const LOOKS: u32 = 2;
 
 impl Session<'_> {

@@ -72,9 +72,8 @@ pub(super) fn references(
         }
         by_object.get(to).map(|(place, name)| Reference::Operation(*place, (*name).clone()))
     };
-    let referring = |one: &Queued| one.referring.iter().flat_map(|one| one.to.clone()).collect::<Vec<_>>();
-    let found = |to: ResourceId| reference(&to).map(|reference| (to, reference));
-    batch.iter().map(|one| referring(one).into_iter().filter_map(found).collect()).collect()
+    let found = |to: &ResourceId| Some((to.clone(), reference(to)?));
+    batch.iter().map(|one| one.referring.iter().flat_map(|one| &one.to).filter_map(found).collect()).collect()
 }
 
 /// The operation as it travels.
@@ -94,13 +93,13 @@ pub(super) fn bytes_at_most(operation: &BulkOperation, referring: &Referring) ->
 }
 
 pub(super) fn carried(references: References, results: &[Result<Answer, ScimError>]) -> Vec<Carried> {
-    let carried = |(to, reference)| match reference {
-        Reference::Account(account) => Carried { to, by_bulk_id: None, account: Some(account) },
-        Reference::Operation(place, ref name) => {
+    let carried = |(to, reference): (ResourceId, Reference)| match reference {
+        Reference::Operation(place, _) => {
             let created = results.get(place).and_then(|result| result.as_ref().ok());
             let account = created.and_then(|answer| answer.remote_id.clone());
-            Carried { to, by_bulk_id: Some(format!("{BY_BULK_ID}{name}")), account }
+            Carried { to, by_bulk_id: Some(reference.text()), account }
         }
+        Reference::Account(account) => Carried { to, by_bulk_id: None, account: Some(account) },
     };
     references.into_iter().map(carried).collect()
 }
