@@ -18,15 +18,25 @@ pub struct Member {
 
 /// The value of `members` for these accounts (RFC 7643 §4.2).
 pub fn member_values<'a>(members: impl IntoIterator<Item = &'a Member>, profile: &Profile) -> Value {
-    let value = |Member { account, kind }: &Member| {
-        let kind = kind.resource_type();
-        match profile.member_type {
-            MemberType::Absent => json!({ "value": account.as_str() }),
-            MemberType::Capitalised => json!({ "value": account.as_str(), "type": kind }),
-            MemberType::Lower => json!({ "value": account.as_str(), "type": kind.to_ascii_lowercase() }),
-        }
-    };
-    members.into_iter().map(value).collect()
+    members.into_iter().map(|Member { account, kind }| member_value(account.as_str(), *kind, profile)).collect()
+}
+
+/// One of them, by its account or by whatever stands for that (RFC 7644 §3.7.2).
+pub fn member_value(reference: &str, kind: ResourceKind, profile: &Profile) -> Value {
+    let kind = kind.resource_type();
+    match profile.member_type {
+        MemberType::Absent => json!({ "value": reference }),
+        MemberType::Capitalised => json!({ "value": reference, "type": kind }),
+        MemberType::Lower => json!({ "value": reference, "type": kind.to_ascii_lowercase() }),
+    }
+}
+
+/// Members that one POST may carry.
+pub fn members_per_create(profile: &Profile) -> usize {
+    match usize::try_from(profile.members_per_create) {
+        Ok(0) | Err(_) => usize::MAX,
+        Ok(most) => most,
+    }
 }
 
 /// PATCH requests that add and remove these accounts, each within the profile's limit of members.

@@ -21,7 +21,7 @@ use crate::state::Ownership;
 pub use change::{Change, changes, operations};
 pub use dialect::spoken;
 pub use digest::digest;
-pub use member::{Member, member_patches, member_values, removals_per_patch};
+pub use member::{Member, member_patches, member_value, member_values, members_per_create, removals_per_patch};
 
 /// What a provider is known to hold of an object.
 #[derive(Debug, Clone, Copy, PartialEq)]

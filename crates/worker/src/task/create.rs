@@ -3,7 +3,7 @@
 use scimfleet_core::RemoteId;
 use scimfleet_core::adoption::Judgement;
 use scimfleet_core::outcome::Outcome;
-use scimfleet_core::plan::{Operation, plan_wanted};
+use scimfleet_core::plan::{Operation, members_per_create, plan_wanted};
 use scimfleet_core::retry::Class;
 use scimfleet_core::scim::{Document, ResourceKind};
 use scimfleet_core::state::{Ownership, ParkReason};
@@ -45,9 +45,7 @@ impl Session<'_> {
     async fn post(&self, attempt: &mut Attempt, document: &Document, sought: &Sought, posts: Posts) -> Outcome {
         let kind = attempt.link.kind;
         let with_members = kind == ResourceKind::Group && self.provider.profile.members_in_create;
-        if let Ok(most @ 1..) = usize::try_from(self.provider.profile.members_per_create) {
-            attempt.members.whole.truncate(most);
-        }
+        attempt.members.whole.truncate(members_per_create(&self.provider.profile));
         let body = if with_members { self.with_members(attempt, document, None) } else { document.clone() };
         let body = attempt.with_password(body);
         let write = Write { operation: "create", attributes: body.keys().cloned().collect(), removal: 0 };

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use scimfleet_core::plan::{Member, Operation, digest, member_values};
+use scimfleet_core::plan::{Operation, digest, member_value, members_per_create};
 use scimfleet_core::profile::{NestedGroups, Profile};
 use scimfleet_core::scim::Document;
 use scimfleet_core::scim::message::BulkOperation;
@@ -127,21 +127,14 @@ impl Session<'_> {
     pub(super) fn refer_to_members(&self, attempt: &mut Attempt, body: &Document) {
         let profile = &self.provider.profile;
         let takes = profile.nested_groups == NestedGroups::Members && profile.members_readable;
-        let room = match profile.members_per_create {
-            0 => usize::MAX,
-            most => usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(attempt.members.whole.len()),
-        };
+        let room = members_per_create(profile).saturating_sub(attempt.members.whole.len());
         let members = &attempt.members;
         let is_other = |id: &&ResourceId| members.groups.contains(*id) && *id != attempt.id();
         let groups: Vec<ResourceId> =
             members.waiting.iter().filter(|_| takes).filter(is_other).take(room).cloned().collect();
-        let like = groups.first().and_then(|group| RemoteId::parse(group.as_str()).ok()).and_then(|account| {
-            let member = Member { account, kind: ResourceKind::Group };
-            member_values([&member], profile).get(0).cloned()
-        });
-        let referring = like.map(|like| Referring::to_members(groups, body.clone(), like));
-        if let (Some(desired), Some(referring)) = (attempt.desired.as_mut(), referring) {
-            desired.referring = Some(referring);
+        if let (Some(desired), false) = (attempt.desired.as_mut(), groups.is_empty()) {
+            let like = member_value("", ResourceKind::Group, profile);
+            desired.referring = Some(Referring::to_members(groups, body.clone(), like));
         }
     }
 
