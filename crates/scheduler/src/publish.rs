@@ -34,22 +34,35 @@ pub(crate) enum Part {
     Leavers,
 }
 
+/// What one round of publishing leaves to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Left {
+    /// What is owed is published, as far as it is known.
+    Nothing,
+    /// Something may be owed where others are at work, who end by themselves.
+    Waiting,
+    /// There may be another portion.
+    More,
+}
+
 impl Scheduler {
     /// Publishes what active providers are owed (R33: nothing for the others), a portion for each, leavers
     /// first. Returns whether there may be more. A provider whose gate is closed gets its own later.
     pub(crate) async fn publish_owed(&self, part: Part) -> Result<bool, SchedulerError> {
-        let mut more = false;
+        let mut left = Left::Nothing;
         for provider in self.store.providers().await? {
             if provider.state != ProviderState::Active || provider.settings.dry_run {
                 continue;
             }
-            let Some(passed) = self.gates.pass_now(provider.id) else { continue };
-            more |= self.publish_owed_to(&passed, &provider, part).await?;
+            left = left.max(match self.gates.pass_now(provider.id) {
+                Some(passed) => self.publish_owed_to(&passed, &provider, part).await?,
+                None => Left::Waiting,
+            });
         }
-        if part == Part::All && !more {
+        if part == Part::All && left == Left::Nothing {
             self.traces.forget_objects();
         }
-        Ok(more)
+        Ok(left == Left::More)
     }
 
     async fn publish_owed_to(
@@ -57,11 +70,11 @@ impl Scheduler {
         passed: &Passed,
         provider: &ProviderRow,
         part: Part,
-    ) -> Result<bool, SchedulerError> {
+    ) -> Result<Left, SchedulerError> {
         let running = self.store.running(provider.id).await?;
         if running.is_none() && self.store.queued_run(provider.id).await?.is_some() {
             // It is about to begin and takes over all that is owed, leavers first.
-            return Ok(false);
+            return Ok(Left::Waiting);
         }
         self.guard_leavers(passed, provider, None).await?;
         let since = running.and_then(|run| run.started_at_ms);
@@ -73,7 +86,8 @@ impl Scheduler {
         if !owed.is_empty() {
             self.publish_changes(provider, &owed).await?;
         }
-        Ok(i64::try_from(portion).is_ok_and(|portion| portion >= OWED_MAX))
+        let whole = i64::try_from(portion).is_ok_and(|portion| portion < OWED_MAX);
+        Ok(if whole { Left::Nothing } else { Left::More })
     }
 
     async fn publish_changes(&self, provider: &ProviderRow, owed: &[Owed]) -> Result<(), SchedulerError> {

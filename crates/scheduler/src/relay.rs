@@ -41,10 +41,10 @@ impl Scheduler {
                 verdicts.push((provider.id, self.concerns(provider, &concerned).await?));
             }
         }
-        self.store.relay(changes, &verdicts).await?;
         for change in changes {
             self.traces.note(&change.resource_id, change.traceparent.as_deref());
         }
+        self.store.relay(changes, &verdicts).await?;
         for provider in &providers {
             // Behind a closed gate is somebody who asks the guard before anything is published.
             if let Some(passed) = self.gates.pass_now(provider.id) {

@@ -1,6 +1,4 @@
-//! Leavers first in the scheduler, too: neither a large import nor the opening of a run keeps one waiting.
-
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! A scheduler on a database of its own, and the broker that it publishes to.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +12,7 @@ use scimfleet_core::{ProviderId, ProviderName, RemoteId, ResourceId, ResourceKin
 use scimfleet_expression::{Evaluator, EvaluatorConfig, Limits};
 use scimfleet_queue::MemoryQueue;
 use scimfleet_runtime::Drain;
-use scimfleet_scheduler::{Duty, Gates, Scheduler, Traces, open_run};
+use scimfleet_scheduler::{Duty, Gates, Scheduler, Traces};
 use scimfleet_store::{IncomingResource, LinkResult, Store, StoreOptions, TaskRecord};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
@@ -22,21 +20,22 @@ use tokio::sync::{Notify, mpsc};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A broker that tells what is published, and does not confirm the tasks of `slow` until it is told to.
-struct Told {
+pub(crate) struct Told {
     inner: MemoryQueue,
     store: Store,
     published: mpsc::UnboundedSender<Published>,
-    slow: Mutex<Option<ProviderName>>,
-    confirm: Notify,
+    pub(crate) slow: Mutex<Option<ProviderName>>,
+    pub(crate) confirm: Notify,
 }
 
 #[derive(Debug)]
-struct Published {
-    provider: ProviderName,
-    lane: Lane,
-    objects: Vec<ResourceId>,
+pub(crate) struct Published {
+    pub(crate) provider: ProviderName,
+    pub(crate) lane: Lane,
+    pub(crate) objects: Vec<ResourceId>,
+    pub(crate) traceparent: Option<String>,
     /// How many changes waited in the outbox then.
-    behind: u64,
+    pub(crate) behind: u64,
 }
 
 #[async_trait]
@@ -51,7 +50,8 @@ impl Queue for Told {
         for task in tasks {
             let (provider, lane, objects) = (task.provider.clone(), task.lane, task.objects.clone());
             let behind = self.store.count_outbox().await.unwrap();
-            let _ = self.published.send(Published { provider, lane, objects, behind });
+            let traceparent = traceparent.map(str::to_owned);
+            let _ = self.published.send(Published { provider, lane, objects, traceparent, behind });
         }
         let slow = self.slow.lock().unwrap().clone();
         if slow.is_some_and(|slow| tasks.iter().any(|task| task.provider == slow)) {
@@ -88,16 +88,16 @@ impl Queue for Told {
     }
 }
 
-struct Stage {
-    store: Store,
-    queue: Arc<Told>,
+pub(crate) struct Stage {
+    pub(crate) store: Store,
+    pub(crate) queue: Arc<Told>,
     published: mpsc::UnboundedReceiver<Published>,
-    drain: Drain,
+    pub(crate) drain: Drain,
     _folder: tempfile::TempDir,
 }
 
 impl Stage {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("test.db").display());
         let store = Store::connect(&StoreOptions { url, connections: 4 }, None).await.unwrap();
@@ -113,7 +113,7 @@ impl Stage {
         Self { store, queue: Arc::new(queue), published, drain: Drain::default(), _folder: folder }
     }
 
-    async fn import(&self, lines: impl Iterator<Item = Value>) {
+    pub(crate) async fn import(&self, lines: impl Iterator<Item = Value>) {
         let incoming = |line: Value| {
             let Value::Object(attributes) = line else { panic!("an object") };
             IncomingResource { kind: ResourceKind::User, id: None, attributes, members: None, password: None }
@@ -122,7 +122,7 @@ impl Stage {
     }
 
     /// A provider at which this user has an account; their changes are relayed.
-    async fn provider_with(&self, name: &str, user: &str) -> (ProviderId, ResourceId) {
+    pub(crate) async fn provider_with(&self, name: &str, user: &str) -> (ProviderId, ResourceId) {
         let settings = ProviderSettings::new(ProviderName::parse(name).unwrap(), "https://acme.example/scim/v2");
         let (provider, _) = self.store.put_provider(&settings).await.unwrap();
         self.import([json!({ "userName": user })].into_iter()).await;
@@ -157,7 +157,7 @@ impl Stage {
         (provider, id)
     }
 
-    fn start(&self) {
+    pub(crate) fn start(&self) {
         let scheduler = Scheduler {
             store: self.store.clone(),
             queue: self.queue.clone(),
@@ -179,7 +179,7 @@ impl Stage {
     }
 
     /// The next publication that this holds for; those before it are passed over.
-    async fn published(&mut self, wanted: impl Fn(&Published) -> bool) -> Published {
+    pub(crate) async fn published(&mut self, wanted: impl Fn(&Published) -> bool) -> Published {
         let found = async {
             loop {
                 let one = self.published.recv().await.unwrap();
@@ -190,34 +190,4 @@ impl Stage {
         };
         tokio::time::timeout(PATIENCE, found).await.expect("it is published")
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leaver_does_not_wait_for_the_import_that_came_before() {
-    let mut stage = Stage::new().await;
-    let (_, leaver) = stage.provider_with("acme", "leaver").await;
-    stage.import((0..2_000).map(|n| json!({ "userName": format!("newcomer{n}") }))).await;
-    stage.import([json!({ "userName": "leaver", "active": false })].into_iter()).await;
-    stage.start();
-    let first = stage.published(|_| true).await;
-    assert_eq!((first.lane, &first.objects), (Lane::Leavers, &vec![leaver]));
-    assert!(first.behind >= 1_000, "{} changes wait behind it", first.behind);
-    stage.drain.begin();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leaver_does_not_wait_for_a_run_that_is_being_opened_elsewhere() {
-    let mut stage = Stage::new().await;
-    let (_, leaver) = stage.provider_with("acme", "leaver").await;
-    let (_, _) = stage.provider_with("large", "other").await;
-    let large = ProviderName::parse("large").unwrap();
-    *stage.queue.slow.lock().unwrap() = Some(large.clone());
-    open_run(&stage.store, &large).await.unwrap();
-    stage.start();
-    stage.published(|one| one.provider == large).await;
-    stage.import([json!({ "userName": "leaver", "active": false })].into_iter()).await;
-    let seen = stage.published(|one| one.lane == Lane::Leavers).await;
-    assert_eq!((seen.provider.as_str(), &seen.objects), ("acme", &vec![leaver]));
-    stage.queue.confirm.notify_waiters();
-    stage.drain.begin();
 }
