@@ -20,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use crate::Worker;
+use crate::patience::Patience;
 use crate::places::Places;
 use crate::planted::{Defect, is_planted};
 use crate::task::{TaskOutcome, process};
@@ -34,11 +35,6 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Tasks of one provider's full sync at once, at the most: while one is prepared or recorded, others send, so
 /// that the provider's connections do not idle. Each is a subscription with one delivery in hand (R32).
 const SYNC_SEATS_MAX: usize = 4;
-/// A task that takes longer than this waits for its provider, not for us: its place goes to others, so that
-/// a slow provider cannot hold all of them. How many tasks it has itself is bounded by its seats.
-const PLACE_HELD_MAX: Duration = Duration::from_secs(2);
-/// The same after tasks that took longer: a provider known for being slow gives its places back sooner.
-const PLACE_HELD_MIN: Duration = Duration::from_millis(50);
 
 /// Consumes until the drain begins, then finishes what is in hand. Dropped before, everything that it began ends at
 /// once, as in a process that is killed.
@@ -198,7 +194,8 @@ impl Subscription {
     }
 
     async fn consume(&self, mut consumer: Box<dyn Consumer>) {
-        let mut place_held = PLACE_HELD_MAX;
+        // A place that is given back goes to other providers; how many tasks this one has is bounded by its seats.
+        let patience = Patience::default();
         loop {
             let delivery = tokio::select! {
                 delivery = consumer.next() => delivery,
@@ -209,15 +206,7 @@ impl Subscription {
                 place = self.shared.place(self.lane) => place,
                 () = self.drain.begun() => break,
             };
-            let work = self.deliver(delivery);
-            tokio::pin!(work);
-            let soon = tokio::time::timeout(place_held, &mut work).await;
-            place_held = if soon.is_ok() { PLACE_HELD_MAX } else { (place_held / 4).max(PLACE_HELD_MIN) };
-            drop(place);
-            let held = match soon {
-                Ok(held) => held,
-                Err(_) => work.await,
-            };
+            let held = patience.keep(place, self.deliver(delivery)).await;
             if let Some(delivery) = held {
                 return self.hold(consumer, delivery).await;
             }

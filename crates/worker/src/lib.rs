@@ -11,6 +11,7 @@ pub mod examine;
 mod impact;
 mod listing;
 mod observe;
+mod patience;
 mod places;
 mod planted;
 pub mod preview;

@@ -393,7 +393,7 @@ impl Session<'_> {
     /// Sends one bulk request; gives back two halves when it was too large.
     async fn send_one(&self, mut batch: Vec<Queued>) -> Option<(Vec<Queued>, Vec<Queued>)> {
         let kind = batch.first().map_or(ResourceKind::User, |one| kind_of(&one.operation));
-        let turn = match self.turn(kind, Route::Bulk).await {
+        let mut turn = match self.turn(kind, Route::Bulk).await {
             Ok(turn) => turn,
             Err(outcome) => {
                 self.answer_all(batch, |requests| Submitted::NotNow { outcome: outcome.clone(), requests });
@@ -404,7 +404,7 @@ impl Session<'_> {
         let operations: Vec<BulkOperation> =
             batch.iter().zip(&references).map(|(one, references)| with_references(one, references)).collect();
         let began = Instant::now();
-        let result = self.provider.client.bulk(operations, &self.context).await;
+        let result = turn.wait(self.provider.client.bulk(operations, &self.context)).await;
         self.note_reply(&result);
         drop(turn);
         let took = began.elapsed();

@@ -52,9 +52,10 @@ impl Session<'_> {
     /// Asked once a task.
     pub(crate) async fn refuses_everything(&self, kind: ResourceKind) -> bool {
         let asked = self.refused.get_or_init(|| async {
-            let Ok(_turn) = self.turn(kind, Route::Read).await else { return false };
+            let Ok(mut turn) = self.turn(kind, Route::Read).await else { return false };
             let position = ListPosition::start_of(&self.provider.profile);
-            let listed = self.provider.client.list(kind, &position, Projection::Only("id"), &self.context).await;
+            let asked = self.provider.client.list(kind, &position, Projection::Only("id"), &self.context);
+            let listed = turn.wait(asked).await;
             self.note_reply(&listed);
             listed.is_err_and(|error| error.class() == Class::Refused)
         });

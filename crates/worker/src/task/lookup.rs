@@ -229,8 +229,8 @@ impl Session<'_> {
         let mut lister = Lister::new(self.provider.client.clone(), kind);
         let mut accounts = Vec::new();
         loop {
-            let _turn = self.turn(kind, Route::Read).await.map_err(Halt::NotNow)?;
-            let page = lister.next_page(Projection::Except("members"), &self.context).await;
+            let mut turn = self.turn(kind, Route::Read).await.map_err(Halt::NotNow)?;
+            let page = turn.wait(lister.next_page(Projection::Except("members"), &self.context)).await;
             self.note_reply(&page);
             let Some(page) = page.map_err(|error| Halt::Failed(Failure::new(error)))? else { break };
             attempt.requests.request("GET", 1);

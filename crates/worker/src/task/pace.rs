@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::proof::Proof;
 use super::rate::Learning;
+use crate::patience::Patience;
 
 /// A lease outlasts a request (30 s) with room for recording, and is short enough that a dead worker's
 /// objects are free again soon.
@@ -91,6 +92,8 @@ pub(crate) struct Health {
     pub(crate) learning: Learning,
     /// Whether it takes our credentials.
     pub(crate) proof: Proof,
+    /// How long its requests keep a place from others.
+    pub(crate) patience: Patience,
     /// Objects that answered 404 lately, each once.
     not_found: Mutex<VecDeque<(Instant, u64)>>,
     /// Operations that a bulk request may hold so that it is answered in good time; 0: not known yet.

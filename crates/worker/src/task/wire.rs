@@ -23,6 +23,7 @@ use super::pace::PACE_WAIT_MAX;
 use super::password::PASSWORD;
 use super::{Session, may_work};
 use crate::allowance::{allowance, steady};
+use crate::patience::Patience;
 use crate::referring::Referring;
 
 /// A request that was not granted, or lacks an answer that can be used.
@@ -158,8 +159,17 @@ pub(crate) enum Via {
 /// A place among the provider's requests, and one among the worker's; given back when the answer was noted.
 pub(crate) struct Turn<'a> {
     _place: OwnedSemaphorePermit,
-    _of_worker: OwnedSemaphorePermit,
+    of_worker: Option<OwnedSemaphorePermit>,
     _ahead: Option<MutexGuard<'a, ()>>,
+    patience: &'a Patience,
+}
+
+impl Turn<'_> {
+    /// Waits for an answer. The place among the worker's requests goes to others when it takes long; the one among
+    /// the provider's is kept.
+    pub(crate) async fn wait<T>(&mut self, answer: impl Future<Output = T>) -> T {
+        self.patience.keep(self.of_worker.take(), answer).await
+    }
 }
 
 /// What a request does, for the provider's allowance.
@@ -231,19 +241,19 @@ impl Session<'_> {
 
     async fn send_alone(&self, attempt: &mut Attempt, write: &Write, call: Call<'_>) -> Result<Answer, Halt> {
         let bytes = if self.provider.profile.counts_bytes() { call.bytes(&self.provider.profile) } else { 0 };
-        let _turn = self.turn_for(call.kind, call.route(), bytes).await.map_err(Halt::NotNow)?;
+        let mut turn = self.turn_for(call.kind, call.route(), bytes).await.map_err(Halt::NotNow)?;
         let (client, context, kind, version) =
             (&self.provider.client, &self.context, call.kind, call.version.as_deref());
         let began = Instant::now();
         let result = match (call.content, call.account) {
             (Content::Replace(document), Some(account)) => {
-                client.replace(kind, account, document, version, context).await
+                turn.wait(client.replace(kind, account, document, version, context)).await
             }
             (Content::Patch(operations), Some(account)) => {
-                client.patch(kind, account, operations, version, context).await
+                turn.wait(client.patch(kind, account, operations, version, context)).await
             }
-            (Content::Delete, Some(account)) => client.delete(kind, account, version, context).await,
-            (Content::Create(document, _), _) => client.create(kind, document, context).await,
+            (Content::Delete, Some(account)) => turn.wait(client.delete(kind, account, version, context)).await,
+            (Content::Create(document, _), _) => turn.wait(client.create(kind, document, context)).await,
             (_, None) => return Err(Halt::NotNow(Outcome::NotBegun)),
         };
         self.note_reply(&result);
@@ -254,9 +264,9 @@ impl Session<'_> {
     /// GET of an account.
     pub(crate) async fn get(&self, attempt: &mut Attempt, account: &RemoteId) -> Result<Answer, Halt> {
         let kind = attempt.link.kind;
-        let _turn = self.turn(kind, Route::Read).await.map_err(Halt::NotNow)?;
+        let mut turn = self.turn(kind, Route::Read).await.map_err(Halt::NotNow)?;
         attempt.requests.request("GET", 1);
-        let got = self.provider.client.get(kind, account, &self.context).await;
+        let got = turn.wait(self.provider.client.get(kind, account, &self.context)).await;
         self.note_reply(&got);
         got.map_err(|error| Halt::Failed(Failure::new(error)))
     }
@@ -264,9 +274,9 @@ impl Session<'_> {
     /// Accounts whose `attribute` is `value`.
     pub(crate) async fn find(&self, attempt: &mut Attempt, attribute: &str, value: &str) -> Result<Found, Halt> {
         let kind = attempt.link.kind;
-        let _turn = self.turn(kind, Route::Read).await.map_err(Halt::NotNow)?;
+        let mut turn = self.turn(kind, Route::Read).await.map_err(Halt::NotNow)?;
         attempt.requests.request("GET", 1);
-        let found = self.provider.client.find(kind, attribute, value, &self.context).await;
+        let found = turn.wait(self.provider.client.find(kind, attribute, value, &self.context)).await;
         self.note_reply(&found);
         found.map_err(|error| Halt::Failed(Failure::new(error)))
     }
@@ -301,7 +311,7 @@ impl Session<'_> {
         // Last, so that who waits for a slow provider keeps no place from the others.
         let of_worker = self.worker.requests.take(lane).await.ok_or(Outcome::NotBegun)?;
         self.health.learning.sent(Instant::now());
-        Ok(Turn { _place: place, _of_worker: of_worker, _ahead: ahead })
+        Ok(Turn { _place: place, of_worker: Some(of_worker), _ahead: ahead, patience: &self.health.patience })
     }
 
     /// What an answer says of the provider, noted before anybody else has a turn: after a refusal of the

@@ -5,6 +5,7 @@
 mod bulk;
 mod doubt;
 mod drift;
+mod fairness;
 mod figures;
 mod leavers;
 mod members;
