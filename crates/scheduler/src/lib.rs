@@ -2,6 +2,7 @@
 //! relays changes of the directory, publishes what is due again, and reads jobs. It sends nothing to any
 //! provider and keeps nothing that another scheduler could not take over.
 
+mod cut;
 mod forget;
 mod gates;
 mod guard;

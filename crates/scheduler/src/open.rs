@@ -1,7 +1,7 @@
-//! Cutting a phase into tasks of up to 100 objects.
+//! The tasks of a phase.
 
 use scimfleet_core::state::RunState;
-use scimfleet_core::task::{Cause, Lane, OBJECTS_PER_TASK_MAX};
+use scimfleet_core::task::{Cause, Lane};
 use scimfleet_core::{ResourceId, ResourceKind, RunId, TaskId};
 use scimfleet_store::{NewTask, ProviderRow, Share};
 use uuid::Uuid;
@@ -41,7 +41,7 @@ impl Scheduler {
         let mut tasks = Vec::new();
         for kind in [ResourceKind::User, ResourceKind::Group] {
             let ids = self.dirty(provider, kind, Share::Leaving).await?;
-            tasks.extend(chunks(kind, Lane::Leavers, &ids));
+            tasks.extend(self.tasks(provider, kind, Lane::Leavers, &ids).await?);
         }
         self.guard_leavers(passed, provider, run).await?;
         Ok(tasks)
@@ -72,7 +72,7 @@ impl Scheduler {
     ) -> Result<(Vec<NewTask>, u64), SchedulerError> {
         let settled = self.store.count_settled(provider.id, kind, run).await?;
         let ids = self.dirty(provider, kind, Share::Wanted).await?;
-        Ok((chunks(kind, Lane::Sync, &ids), settled))
+        Ok((self.tasks(provider, kind, Lane::Sync, &ids).await?, settled))
     }
 
     /// What waited for others, and what moved on meanwhile.
@@ -80,9 +80,20 @@ impl Scheduler {
         let mut tasks = Vec::new();
         for kind in [ResourceKind::User, ResourceKind::Group] {
             let ids = self.dirty(provider, kind, Share::Wanted).await?;
-            tasks.extend(chunks(kind, Lane::Sync, &ids));
+            tasks.extend(self.tasks(provider, kind, Lane::Sync, &ids).await?);
         }
         Ok(tasks)
+    }
+
+    async fn tasks(
+        &self,
+        provider: &ProviderRow,
+        kind: ResourceKind,
+        lane: Lane,
+        ids: &[ResourceId],
+    ) -> Result<Vec<NewTask>, SchedulerError> {
+        let cut = self.cut_objects(provider, kind, ids).await?;
+        Ok(cut.into_iter().map(|objects| task(kind, lane, Cause::Full, objects)).collect())
     }
 
     async fn dirty(
@@ -102,24 +113,6 @@ impl Scheduler {
     }
 }
 
-fn chunks(kind: ResourceKind, lane: Lane, ids: &[ResourceId]) -> Vec<NewTask> {
-    ids.chunks(OBJECTS_PER_TASK_MAX).map(|chunk| task(kind, lane, Cause::Full, chunk.to_vec())).collect()
-}
-
 fn task(kind: ResourceKind, lane: Lane, cause: Cause, objects: Vec<ResourceId>) -> NewTask {
     NewTask { id: TaskId(Uuid::now_v7()), kind, lane, cause, objects }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_task_holds_a_hundred_objects_at_the_most() {
-        let ids: Vec<ResourceId> = (0..250).map(|n| ResourceId::parse(format!("u{n}")).unwrap()).collect();
-        let sizes: Vec<usize> =
-            chunks(ResourceKind::User, Lane::Sync, &ids).iter().map(|task| task.objects.len()).collect();
-        assert_eq!(sizes, [100, 100, 50]);
-        assert!(chunks(ResourceKind::User, Lane::Sync, &[]).is_empty());
-    }
 }

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use scimfleet_core::state::ProviderState;
-use scimfleet_core::task::{Cause, Lane, OBJECTS_PER_TASK_MAX, Task};
+use scimfleet_core::task::{Cause, Lane, Task};
 use scimfleet_core::{ProviderId, ProviderName, ResourceId, ResourceKind, RunId, TaskId};
 use scimfleet_runtime::trace::follow;
 use scimfleet_store::{NewTask, Owed, ProviderRow, TOMBSTONES_KEPT_MS};
@@ -99,10 +99,9 @@ impl Scheduler {
         self.store.mark_queued(provider.id, &all).await?;
         for ((lane, kind, cause, context), ids) in batches {
             let name = &provider.settings.name;
-            let message = |ids: &[ResourceId]| {
-                Task::new(TaskId(Uuid::now_v7()), None, name.clone(), kind, lane, cause, ids.to_vec())
-            };
-            let tasks: Vec<Task> = ids.chunks(OBJECTS_PER_TASK_MAX).map(message).collect();
+            let message =
+                |ids: Vec<ResourceId>| Task::new(TaskId(Uuid::now_v7()), None, name.clone(), kind, lane, cause, ids);
+            let tasks: Vec<Task> = self.cut_objects(provider, kind, &ids).await?.into_iter().map(message).collect();
             let span = tracing::info_span!("publish", provider = %name, lane = %lane, otel.kind = "producer");
             let context = follow(&span, context.as_deref());
             if let Err(error) = self.queue.publish(&tasks, context.as_deref()).instrument(span).await {

@@ -4,8 +4,7 @@
 //! and positions wrong. So completeness is counted here from distinct ids and is never taken from a
 //! provider's word alone. Whatever is odd makes a listing incomplete; it never makes it fail.
 
-use std::collections::HashSet;
-
+use scimfleet_core::RemoteId;
 use scimfleet_core::profile::{Paging, Profile};
 use scimfleet_core::scim::message::ListResponse;
 use scimfleet_core::scim::{Document, ResourceKind};
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::{remote_id, tidy};
 use crate::client::{Projection, RequestContext, ScimClient};
 use crate::config::Limits;
+use crate::delivered::{DIGEST_SEED, Delivered, digest, mix};
 use crate::error::ScimError;
 
 /// Pages without a resource, one after another, that a provider with cursors may send.
@@ -94,6 +94,8 @@ impl ListPosition {
 pub struct Page {
     /// The resources as the provider shows them, repeated ones included.
     pub resources: Vec<Document>,
+    /// Ids of those among them that had been delivered before, as far as that is kept.
+    pub again: Vec<RemoteId>,
     /// Where the next page is; `None` at the end.
     pub next: Option<ListPosition>,
     /// How many there are in all, as far as the provider says.
@@ -158,11 +160,6 @@ pub enum Incompleteness {
     },
 }
 
-/// Distinct resources by a digest of their ids: 8 bytes each, so that a listing of a million fits. Two
-/// ids with the same digest count as repeated, which errs towards incomplete.
-#[derive(Debug, Default)]
-pub(crate) struct Seen(HashSet<u64>);
-
 impl Page {
     /// Weighs one answer at `position`; `count` is what was asked for.
     pub(crate) fn new(
@@ -170,16 +167,20 @@ impl Page {
         list: ListResponse,
         count: u64,
         limits: &Limits,
-        seen: Option<&mut Seen>,
+        delivered: Option<&mut Delivered>,
     ) -> Self {
         let (unreadable, total, cursor) = (list.unreadable, list.total_results, list.next_cursor);
         let resources: Vec<Document> = list.resources.into_iter().map(tidy).collect();
-        let digests: Vec<u64> =
-            resources.iter().filter_map(remote_id).map(|id| digest(DIGEST_SEED, id.as_str())).collect();
+        let ids: Vec<RemoteId> = resources.iter().filter_map(remote_id).collect();
+        let digests: Vec<u64> = ids.iter().map(digest).collect();
+        let again: Vec<RemoteId> = delivered.map_or_else(Vec::new, |delivered| {
+            let known = ids.into_iter().zip(&digests).filter(|(_, digest)| !delivered.add(**digest));
+            known.map(|(id, _)| id).collect()
+        });
         let arrived = Arrived {
             delivered: (resources.len() + unreadable) as u64,
             unreadable: (resources.len() + unreadable - digests.len()) as u64,
-            repeated: seen.map_or(0, |seen| digests.iter().filter(|digest| !seen.0.insert(**digest)).count() as u64),
+            repeated: again.len() as u64,
             fingerprint: digests.iter().fold(DIGEST_SEED, |sum, digest| mix(sum, &digest.to_le_bytes())),
             total,
             cursor,
@@ -188,7 +189,7 @@ impl Page {
             Ok(next) => (Some(next), None),
             Err(listing) => (None, Some(listing)),
         };
-        Self { resources, next, total, listing }
+        Self { resources, again, next, total, listing }
     }
 }
 
@@ -262,17 +263,6 @@ impl Counted {
     }
 }
 
-const DIGEST_SEED: u64 = 0xcbf2_9ce4_8422_2325;
-
-/// FNV-1a: the same in every build, because fingerprints are saved.
-fn mix(state: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(state, |state, byte| (state ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-fn digest(state: u64, text: &str) -> u64 {
-    mix(state, text.as_bytes())
-}
-
 /// Reads a whole listing and tells what it is worth.
 ///
 /// An error leaves the position where it was, so that the same page can be asked for again.
@@ -280,7 +270,7 @@ pub struct Lister {
     client: ScimClient,
     kind: ResourceKind,
     position: Option<ListPosition>,
-    seen: Seen,
+    delivered: Delivered,
     listing: Option<Listing>,
 }
 
@@ -291,22 +281,27 @@ impl Lister {
         Self::resume(client, kind, start)
     }
 
-    /// From a saved position. Give what was read already to [`Lister::already_read`]; without them a resource
+    /// From a saved position. Give what was read already to [`Lister::already_delivered`]; without them a resource
     /// that comes once before and once after the break is counted twice.
     pub fn resume(client: ScimClient, kind: ResourceKind, position: ListPosition) -> Self {
-        Self { client, kind, position: Some(position), seen: Seen::default(), listing: None }
+        Self { client, kind, position: Some(position), delivered: Delivered::default(), listing: None }
     }
 
-    /// Tells what was read before `position` was saved, as [`Lister::read`] gave it then.
+    /// Tells what was delivered before `position` was saved.
     #[must_use]
-    pub fn already_read(mut self, digests: impl IntoIterator<Item = u64>) -> Self {
-        self.seen.0.extend(digests);
+    pub fn already_delivered(mut self, delivered: Delivered) -> Self {
+        self.delivered = delivered;
         self
     }
 
-    /// What was read so far, to be saved beside the position: one number for each resource, in no order.
-    pub fn read(&self) -> impl Iterator<Item = u64> {
-        self.seen.0.iter().copied()
+    /// What was delivered so far, to be saved beside the position.
+    pub fn delivered(&self) -> &Delivered {
+        &self.delivered
+    }
+
+    /// The same, when nothing more is asked for.
+    pub fn into_delivered(self) -> Delivered {
+        self.delivered
     }
 
     /// The next page; `None` after the last.
@@ -318,7 +313,7 @@ impl Lister {
         let Some(position) = self.position.clone() else { return Ok(None) };
         let list = self.client.ask_list(self.kind, &position, projection, context).await?;
         let count = u64::from(self.client.page_size());
-        let page = Page::new(&position, list, count, self.client.limits(), Some(&mut self.seen));
+        let page = Page::new(&position, list, count, self.client.limits(), Some(&mut self.delivered));
         self.position.clone_from(&page.next);
         self.listing.clone_from(&page.listing);
         Ok(Some(page))

@@ -4,15 +4,15 @@ use super::*;
 
 /// A provider as a function from the query's position to its answer.
 fn walk(limits: &Limits, count: u64, mut answer: impl FnMut(&ListPosition) -> Value) -> (u64, u64, Listing) {
-    let (mut position, mut seen, mut requests) = (ListPosition::start(), Seen::default(), 0);
+    let (mut position, mut delivered, mut requests) = (ListPosition::start(), Delivered::default(), 0);
     loop {
         requests += 1;
         let list = ListResponse::try_from(answer(&position)).unwrap();
-        let page = Page::new(&position, list, count, limits, Some(&mut seen));
+        let page = Page::new(&position, list, count, limits, Some(&mut delivered));
         match (page.next, page.listing) {
             // Saved and read again, as another worker would.
             (Some(next), None) => position = serde_json::from_str(&serde_json::to_string(&next).unwrap()).unwrap(),
-            (None, Some(listing)) => return (requests, seen.0.len() as u64, listing),
+            (None, Some(listing)) => return (requests, delivered.count(), listing),
             odd => panic!("neither on nor at an end: {odd:?}"),
         }
     }

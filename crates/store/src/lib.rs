@@ -37,7 +37,7 @@ mod trail;
 
 pub use connect::{Store, StoreOptions};
 pub use console::{Glance, MinuteCount, RunCell};
-pub use directory::group::{MemberRow, MembershipDelta};
+pub use directory::group::{MemberRow, MembersRead, MembershipDelta};
 pub use directory::import::{Absent, Imported, IncomingResource, Rejection};
 pub use directory::joining::GroupsSet;
 pub use directory::read::{GroupRow, ResourceRow};

@@ -9,7 +9,9 @@ use scimfleet_core::provider::ProviderSettings;
 use scimfleet_core::state::LinkState;
 use scimfleet_core::task::Lane;
 use scimfleet_core::{ProviderName, RemoteId, ResourceKind, RunId};
-use scimfleet_store::{IncomingResource, LinkResult, Seen, Share, Store, StoreOptions, TaskRecord, Verdict, Wanted};
+use scimfleet_store::{
+    IncomingResource, LinkResult, MembersRead, Seen, Share, Store, StoreOptions, TaskRecord, Verdict, Wanted,
+};
 use scimfleet_testkit::statements;
 use sqlx::{AssertSqlSafe, Row, SqlSafeStr};
 
@@ -77,6 +79,9 @@ async fn work(store: &Store) {
     store.flattened_at(provider, std::slice::from_ref(&group)).await.unwrap();
     store.referees(provider, &["u1".to_owned()]).await.unwrap();
     store.membership_delta(provider, std::slice::from_ref(&group)).await.unwrap();
+    for read in [MembersRead::Differences, MembersRead::Whole, MembersRead::Flattened] {
+        store.members_read(provider, std::slice::from_ref(&group), read).await.unwrap();
+    }
     store.members_at(provider, std::slice::from_ref(&group)).await.unwrap();
     store.owed_delta(provider, std::slice::from_ref(&group)).await.unwrap();
     store.doubted_members(provider, std::slice::from_ref(&group)).await.unwrap();

@@ -1,15 +1,13 @@
 //! Observing: what a provider holds, page by page (R15). Accounts that links name write no row; the others
 //! become candidates for adoption; only a complete listing says that something is gone.
 
-use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use scimfleet_core::outcome::Outcome;
 use scimfleet_core::retry::{Class, clamp_retry_after};
 use scimfleet_core::state::ProviderState;
-use scimfleet_core::{RemoteId, ResourceId, ResourceKind, RunId};
-use scimfleet_scim_client::{ListPosition, Lister, Listing, Projection, ScimError};
+use scimfleet_core::{ResourceId, ResourceKind, RunId};
+use scimfleet_scim_client::{Delivered, ListPosition, Lister, Listing, Page, Projection, ScimError};
 use scimfleet_store::{Counts, Seen, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -35,12 +33,12 @@ const HANDED_ON_FOR: Duration = Duration::from_secs(1);
 
 /// Where a listing stands, for whoever goes on with it.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Saved {
+struct Saved<D = Delivered> {
     at: Option<ListPosition>,
-    /// Hashes of the accounts of ours that were seen: 8 bytes each.
-    ours: HashSet<u64>,
-    /// What was read, so that repeated pages are noticed after a hand-over too. Filled only to be saved.
-    read: Vec<u64>,
+    /// How many accounts of ours were seen.
+    ours: u64,
+    /// Everybody who was seen. While the listing is read, its reader has it.
+    delivered: D,
 }
 
 /// What reading came to.
@@ -132,18 +130,18 @@ impl Session<'_> {
             Some(position) => Lister::resume(client, kind, position),
             None => Lister::new(client, kind),
         };
-        let mut lister = lister.already_read(std::mem::take(&mut saved.read));
+        let mut lister = lister.already_delivered(std::mem::take(&mut saved.delivered));
         let projection = self.projection().await?;
         loop {
-            let turn = match self.page_turn().await {
+            let mut turn = match self.page_turn().await {
                 Ok(turn) => turn,
                 Err(wait) => {
-                    saved.read = lister.read().collect();
+                    saved.delivered = lister.into_delivered();
                     return Ok(Ok(End::Later(wait)));
                 }
             };
             let asked_at_ms = self.worker.store.now_ms();
-            let asked = lister.next_page(projection, &self.context).await;
+            let asked = turn.wait(lister.next_page(projection, &self.context)).await;
             self.note_reply(&asked);
             drop(turn);
             let page = match asked {
@@ -152,27 +150,28 @@ impl Session<'_> {
                 Err(error) if error.class() == Class::Throttled => {
                     let wait = clamp_retry_after(error.retry_after());
                     self.note_throttled(wait);
-                    saved.read = lister.read().collect();
+                    saved.delivered = lister.into_delivered();
                     return Ok(Ok(End::Later(wait)));
                 }
                 Err(error) => return Ok(Err(error)),
             };
             counts.request("GET", 1);
-            self.note_page(run, &page.resources, saved, asked_at_ms).await?;
+            saved.ours += self.note_page(run, &page, asked_at_ms).await?;
             saved.at = lister.position().cloned();
             if saved.at.is_some() && began.elapsed() > TASK_TIME_MAX {
-                saved.read = lister.read().collect();
+                saved.delivered = lister.into_delivered();
                 return Ok(Ok(End::TimeIsOver));
             }
             if saved.at.is_some() && saved_at.elapsed() > SAVE_EVERY {
-                saved.read = lister.read().collect();
-                self.save(saved).await?;
-                saved.read = Vec::new();
+                let now = Saved { at: saved.at.clone(), ours: saved.ours, delivered: lister.delivered() };
+                self.save(&now).await?;
                 saved_at = Instant::now();
             }
         }
-        Ok(Ok(match lister.listing() {
-            Some(listing) => End::Finished(listing.clone()),
+        let listing = lister.listing().cloned();
+        saved.delivered = lister.into_delivered();
+        Ok(Ok(match listing {
+            Some(listing) => End::Finished(listing),
             None => End::NotListed("the listing ended without a verdict".to_owned()),
         }))
     }
@@ -198,15 +197,10 @@ impl Session<'_> {
         Ok(if few { Projection::Default } else { Projection::Except("members") })
     }
 
-    async fn note_page(
-        &self,
-        run: RunId,
-        resources: &[scimfleet_core::scim::Document],
-        saved: &mut Saved,
-        asked_at_ms: i64,
-    ) -> Result<(), StoreError> {
+    /// Returns how many accounts of ours it showed for the first time.
+    async fn note_page(&self, run: RunId, page: &Page, asked_at_ms: i64) -> Result<u64, StoreError> {
         let kind = self.task.kind;
-        let accounts = resources.iter().filter_map(|document| account_of(kind, document));
+        let accounts = page.resources.iter().filter_map(|document| account_of(kind, document));
         let mut seen: Vec<Seen> = accounts
             .map(|account| Seen {
                 remote_id: account.remote_id,
@@ -218,12 +212,11 @@ impl Session<'_> {
         seen.sort_by(|one, other| one.remote_id.cmp(&other.remote_id));
         seen.dedup_by(|one, other| one.remote_id == other.remote_id);
         let linked = self.worker.store.record_seen(self.provider.row.id, kind, run, &seen).await?;
-        saved.ours.extend(linked.keys().map(hash));
-        self.compare_page(resources, &linked, asked_at_ms).await?;
-        Ok(())
+        self.compare_page(&page.resources, &linked, asked_at_ms).await?;
+        Ok(linked.keys().filter(|account| !page.again.contains(account)).count() as u64)
     }
 
-    async fn save(&self, saved: &Saved) -> Result<(), StoreError> {
+    async fn save<D: Serialize + Sync>(&self, saved: &Saved<D>) -> Result<(), StoreError> {
         let text = serde_json::to_string(saved).unwrap_or_default();
         self.worker.store.save_position(self.task.task, &text).await
     }
@@ -252,7 +245,7 @@ impl Session<'_> {
             Listing::Incomplete(reason) if !is_planted(Defect::IncompleteIsAbsent) => {
                 self.note_incomplete(run, &reason.to_string()).await?;
             }
-            Listing::Complete { .. } if saved.ours.is_empty() && self.hides_somebody().await? => {
+            Listing::Complete { .. } if saved.ours == 0 && self.hides_somebody().await? => {
                 self.note_incomplete(run, "the listing shows none of our accounts, and one of them is there").await?;
             }
             Listing::Incomplete(_) => {
@@ -282,8 +275,8 @@ impl Session<'_> {
         let known = self.worker.store.accounts_after(provider, kind, None, 1).await?;
         let Some((_, account)) = known.first() else { return Ok(false) };
         // Unasked, nobody knows: then nothing is concluded.
-        let Ok(_turn) = self.page_turn().await else { return Ok(true) };
-        Ok(self.provider.client.get(kind, account, &self.context).await.is_ok())
+        let Ok(mut turn) = self.page_turn().await else { return Ok(true) };
+        Ok(turn.wait(self.provider.client.get(kind, account, &self.context)).await.is_ok())
     }
 
     /// Accounts of ours that a complete listing did not show are looked at one by one: their link is
@@ -291,7 +284,7 @@ impl Session<'_> {
     async fn mark_missing(&self, saved: &Saved) -> Result<u64, StoreError> {
         let store = &self.worker.store;
         let (kind, provider) = (self.task.kind, self.provider.row.id);
-        if store.count_accounts(provider, kind).await? <= saved.ours.len() as u64 {
+        if store.count_accounts(provider, kind).await? <= saved.ours {
             return Ok(0);
         }
         let mut after: Option<ResourceId> = None;
@@ -302,7 +295,7 @@ impl Session<'_> {
             after = Some(last.clone());
             let gone: Vec<ResourceId> = page
                 .iter()
-                .filter(|(_, account)| !saved.ours.contains(&hash(account)))
+                .filter(|(_, account)| !saved.delivered.contains(account))
                 .map(|(id, _)| id.clone())
                 .collect();
             missing += store.mark_missing(provider, &gone).await?;
@@ -315,10 +308,4 @@ impl Session<'_> {
         }
         Ok(())
     }
-}
-
-fn hash(account: &RemoteId) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    account.hash(&mut hasher);
-    hasher.finish()
 }

@@ -2,6 +2,7 @@
 //! memberships that should be and those that were sent, never a read of the provider.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use scimfleet_core::state::LinkState;
 use scimfleet_core::{ProviderId, RemoteId, ResourceId, ResourceKind};
@@ -94,7 +95,45 @@ pub(crate) fn flattened(texts: &str) -> (String, &'static str) {
     (with, "flat")
 }
 
+/// Which members are read of a group for which something is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MembersRead {
+    /// All of a group that has no account or was never compared; of others only those that are noted as owed.
+    Differences,
+    /// All of any group, since the whole list is sent.
+    Whole,
+    /// The users inside, however deep.
+    Flattened,
+}
+
 impl Store {
+    /// How many members are read of each of these groups; those of which none are, are left out.
+    pub async fn members_read(
+        &self,
+        provider: ProviderId,
+        groups: &[ResourceId],
+        read: MembersRead,
+    ) -> Result<HashMap<ResourceId, u64>, StoreError> {
+        let texts = self.dialect().texts(2);
+        let (with, table) = match read {
+            MembersRead::Flattened => flattened(&texts),
+            MembersRead::Differences | MembersRead::Whole => (String::new(), DIRECT.1),
+        };
+        let condition = match read {
+            MembersRead::Differences => "AND (l.remote_id IS NULL OR l.members_whole = 1)",
+            MembersRead::Flattened | MembersRead::Whole => "",
+        };
+        let sql = statement(format!(
+            "{with}SELECT m.group_id AS group_id, CAST(count(*) AS BIGINT) AS members FROM {texts} \
+             CROSS JOIN links l CROSS JOIN {table} m \
+             WHERE l.provider_id = $1 AND l.resource_id = b.id AND m.group_id = b.id {condition} GROUP BY m.group_id"
+        ));
+        let rows = sqlx::query(sql).bind(provider.to_string()).bind(json(groups)).fetch_all(self.read()).await?;
+        rows.iter()
+            .map(|row| Ok((word(row, "memberships", "group_id")?, row.try_get::<i64, _>("members")?.unsigned_abs())))
+            .collect()
+    }
+
     /// What these groups lack and have too many at a provider, of those members that are noted as owed.
     pub async fn owed_delta(&self, provider: ProviderId, groups: &[ResourceId]) -> Result<MembershipDelta, StoreError> {
         self.delta(provider, groups, DIRECT, OWED).await

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use scimfleet_core::state::{LinkState, ParkReason};
 use scimfleet_core::{ProviderId, ResourceId, ResourceKind};
-use scimfleet_store::{ClaimedLink, LinkResult, LogEntry, MembershipChange, TaskRecord, TrailFilter, Wanted};
+use scimfleet_store::{
+    ClaimedLink, LinkResult, LogEntry, MembersRead, MembershipChange, TaskRecord, TrailFilter, Wanted,
+};
 
 use crate::support::{in_sync, on_both, remote, unchanged, verdict};
 
@@ -153,6 +155,29 @@ on_both! {
         let record = TaskRecord { emptied: vec![group.clone()], ..TaskRecord::default() };
         db.store.record(provider, &record).await.unwrap();
         assert_eq!(missing(db, provider, &group).await, ["b remote"]);
+    }
+
+    async fn a_group_weighs_the_members_that_are_read_of_it(db: &Database) {
+        let provider = db.provider("acme", &["a", "b", "c"]).await;
+        db.import(&[
+            r#"{"displayName":"Inner","externalId":"Inner","members":["b","c"]}"#,
+            r#"{"displayName":"Outer","externalId":"Outer","members":["a","Inner"]}"#,
+            r#"{"displayName":"Empty"}"#,
+        ])
+        .await;
+        db.store.want_everything(provider).await.unwrap();
+        let groups = db.ids(&["Inner", "Outer", "Empty"]).await;
+        let read = async |read: MembersRead| {
+            let counts = db.store.members_read(provider, &groups, read).await.unwrap();
+            groups.iter().map(|group| counts.get(group).copied().unwrap_or_default()).collect::<Vec<_>>()
+        };
+        assert_eq!(read(MembersRead::Differences).await, [2, 2, 0]);
+        let inner = db.claim(provider, &groups[0]).await;
+        let sent = LinkResult { members_compared: true, ..in_sync(&inner) };
+        db.store.record(provider, &of(vec![sent])).await.unwrap();
+        assert_eq!(read(MembersRead::Differences).await, [0, 2, 0], "of this one only what is owed");
+        assert_eq!(read(MembersRead::Whole).await, [2, 2, 0]);
+        assert_eq!(read(MembersRead::Flattened).await, [2, 3, 0]);
     }
 
     async fn one_account_for_two_objects_parks_the_later_one(db: &Database) {
