@@ -42,6 +42,11 @@ impl Names {
         format!("{}.dead", self.prefix)
     }
 
+    /// Held by who declares the queues of a provider; there as long as that takes.
+    pub(crate) fn lock(&self, provider: &ProviderName) -> String {
+        format!("{}.declaring.{provider}", self.prefix)
+    }
+
     pub(crate) fn queue(&self, source: &Source) -> String {
         format!("{}.{}", self.prefix, routing_key(source))
     }

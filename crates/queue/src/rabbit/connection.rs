@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lapin::uri::AMQPUri;
@@ -27,6 +28,8 @@ pub(super) struct Link {
     name: &'static str,
     names: Names,
     current: Mutex<Option<Arc<Connection>>>,
+    /// How often it connected.
+    connected: AtomicU64,
     closed: CancellationToken,
 }
 
@@ -48,7 +51,7 @@ impl Link {
             unreachable("the queue's URL cannot be read as `amqp://user:password@host:port/vhost`")
         })?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
-        Ok(Self { uri, name, names, current: Mutex::default(), closed })
+        Ok(Self { uri, name, names, current: Mutex::default(), connected: AtomicU64::new(0), closed })
     }
 
     /// A fresh channel; connects if there is no connection. Callers that come together wait for one
@@ -74,7 +77,13 @@ impl Link {
         topology::declare_common(&channel, &self.names).await?;
         tracing::info!(connection = self.name, "connected to the broker");
         *current = Some(connection.clone());
+        self.connected.fetch_add(1, Ordering::AcqRel);
         Ok(connection)
+    }
+
+    /// How often it connected: the number of the present connection.
+    pub(super) fn connected(&self) -> u64 {
+        self.connected.load(Ordering::Acquire)
     }
 
     /// Whether the broker has stopped reading what this connection publishes.

@@ -10,6 +10,7 @@
 mod connection;
 mod consumer;
 mod dead;
+mod declared;
 mod publisher;
 mod topology;
 
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::connection::Link;
 use self::consumer::RabbitConsumer;
+use self::declared::Declared;
 use self::publisher::{Outgoing, Publisher};
 use crate::message::Message;
 use crate::names::{Names, lanes};
@@ -37,6 +39,7 @@ pub struct RabbitQueue {
     publisher: Arc<Publisher>,
     /// Consumes, declares and looks; never publishes.
     link: Arc<Link>,
+    declared: Declared,
     closed: CancellationToken,
 }
 
@@ -54,21 +57,18 @@ impl RabbitQueue {
         publishing.channel().await?;
         link.channel().await?;
         let publisher = Arc::new(Publisher::new(publishing, &names));
-        Ok(Self { names, publisher, link: Arc::new(link), closed })
+        Ok(Self { names, publisher, link: Arc::new(link), declared: Declared::default(), closed })
     }
 }
 
 #[async_trait]
 impl Queue for RabbitQueue {
     async fn declare_provider(&self, provider: &ProviderName) -> Result<(), QueueError> {
-        let channel = self.link.channel().await?;
-        for source in lanes(provider) {
-            topology::declare_queue(&channel, &self.names, &source).await?;
-        }
-        Ok(())
+        self.declared.ensure(&self.link, &self.names, provider).await
     }
 
     async fn delete_provider(&self, provider: &ProviderName) -> Result<(), QueueError> {
+        self.declared.forget(provider);
         let channel = self.link.channel().await?;
         for source in lanes(provider) {
             topology::delete_queue(&channel, &self.names.queue(&source)).await?;
@@ -78,7 +78,12 @@ impl Queue for RabbitQueue {
 
     async fn publish(&self, tasks: &[Task], traceparent: Option<&str>) -> Result<(), QueueError> {
         let messages = tasks.iter().map(|task| Outgoing::new(&Message::task(task, traceparent))).collect();
-        self.publisher.publish(messages).await
+        let published = self.publisher.publish(messages).await;
+        if published.is_err() {
+            // Perhaps because a queue is gone; declaring it once more than necessary harms nobody.
+            tasks.iter().for_each(|task| self.declared.forget(&task.provider));
+        }
+        published
     }
 
     async fn publish_job(&self, job: &Job) -> Result<(), QueueError> {
@@ -92,9 +97,12 @@ impl Queue for RabbitQueue {
 
     async fn consume(&self, source: &Source) -> Result<Box<dyn Consumer>, QueueError> {
         let queue = self.names.queue(source);
-        let consumer =
-            RabbitConsumer::subscribe(self.link.clone(), self.publisher.clone(), queue, self.closed.clone()).await?;
-        Ok(Box::new(consumer))
+        let (link, publisher) = (self.link.clone(), self.publisher.clone());
+        let consumer = RabbitConsumer::subscribe(link, publisher, queue, self.closed.clone()).await;
+        if let (Err(QueueError::Undeclared { .. }), Source::Tasks(provider, _)) = (&consumer, source) {
+            self.declared.forget(provider);
+        }
+        Ok(Box::new(consumer?))
     }
 
     async fn depth(&self, provider: &ProviderName, lane: Lane) -> Result<u64, QueueError> {

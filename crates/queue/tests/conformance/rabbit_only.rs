@@ -5,6 +5,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel};
+use scimfleet_core::ProviderName;
 use scimfleet_core::ports::{QueueError, Source};
 use scimfleet_core::task::{Lane, OBJECTS_PER_TASK_MAX, Task};
 use scimfleet_queue::{PROVIDER_HEADER, RUN_HEADER, connect};
@@ -151,6 +152,35 @@ async fn a_consumer_ends_when_somebody_else_deletes_its_queue() {
     let name = format!("{}.acme.sync", bench.prefix);
     channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
     assert!(patiently("the end", consumer.next()).await.is_none());
+    bench.clean_up().await;
+}
+
+/// A new provider is a new queue for every process at the same moment. Consuming from a quorum queue that another
+/// process is just declaring costs the connection, and with it everybody else's consumers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_meet_a_new_provider_together_keep_their_connections() {
+    const PROCESSES: usize = 4;
+    const PROVIDERS: usize = 20;
+    let bench = rabbit().await;
+    let mut seats = tokio::task::JoinSet::new();
+    for _ in 0..PROCESSES {
+        let queue = std::sync::Arc::new(connect(&amqp_url(), &bench.prefix).await.unwrap());
+        for (number, lane) in (0..PROVIDERS).flat_map(|number| Lane::ALL.iter().map(move |lane| (number, *lane))) {
+            let (queue, provider) = (queue.clone(), ProviderName::parse(format!("new{number}")).unwrap());
+            seats.spawn(async move {
+                queue.declare_provider(&provider).await?;
+                queue.consume(&Source::Tasks(provider, lane)).await.map(drop)
+            });
+        }
+    }
+    let mut failed = Vec::new();
+    while let Some(seat) = seats.join_next().await {
+        failed.extend(seat.unwrap().err().map(|error| error.to_string()));
+    }
+    for number in 0..PROVIDERS {
+        bench.queue().delete_provider(&ProviderName::parse(format!("new{number}")).unwrap()).await.unwrap();
+    }
+    assert!(failed.is_empty(), "{} of {}: {}", failed.len(), PROCESSES * PROVIDERS * Lane::ALL.len(), failed[0]);
     bench.clean_up().await;
 }
 
