@@ -50,7 +50,8 @@ impl Declared {
         // Connects if there is no connection, so that its number is that of the one in use.
         let channel = link.channel().await?;
         let once = self.once(link.connected(), provider);
-        once.get_or_try_init(|| declare(link, channel, names, provider)).await.map(|()| ())
+        once.get_or_try_init(|| declare(link, channel, names, provider)).await?;
+        Ok(())
     }
 
     fn once(&self, connection: u64, provider: &ProviderName) -> Arc<OnceCell<()>> {
