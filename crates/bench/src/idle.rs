@@ -10,7 +10,8 @@ use crate::target::{Target, provider_cpu_s};
 /// Resources on a page of a listing, as the client asks for them.
 const PAGE: usize = 100;
 
-/// Synchronises an installation again that has been synchronised before.
+/// Synchronises an installation again that has been synchronised before. The first time what the provider shows is
+/// noted for everybody, as the baseline for what others change there: that is shown, and is no idle sync.
 pub(crate) async fn measure(
     installation: &Installation,
     target: &Target,
@@ -21,6 +22,9 @@ pub(crate) async fn measure(
     let count = number(users);
     let (mut cpu, mut wall, mut own, mut memory) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let listing = bare_listing(target, users).await?;
+    let first = installation.sync("bench").await?;
+    first.expect("unchanged", users + groups)?;
+    let noted = first.usage.cpu_sum() * 1e6 / count;
     let mut note = String::new();
     for _ in 0..runs {
         let (mark, spent) = (target.mark(), provider_cpu_s());
@@ -44,7 +48,9 @@ pub(crate) async fn measure(
         );
     }
     let name = |what: &str| format!("idle sync, {} users: {what}", thousands(users));
+    let first_name = format!("first listing of {} users, baseline noted: CPU", thousands(users));
     Ok(vec![
+        Figure::of(first_name, "µs/user", vec![noted]).note(first.usage.per_user(count)),
         Figure::of(name("time"), "µs/user", wall).beside(listing.wall_us).note(note),
         Figure::of(name("CPU"), "µs/user", cpu).beside(listing.client_us),
         Figure::of(name("CPU without the listing"), "µs/user", own).goal(Goal::AtMost(20.0)),

@@ -13,6 +13,8 @@ use crate::target::{Target, sample};
 const LATENCY_MS: u64 = 50;
 /// Requests in flight for each worker.
 const IN_FLIGHT: usize = 16;
+/// Nineteen providers take five seconds: one of them is the last, and which one is chance.
+const LORIS_RUNS: usize = 3;
 
 /// The same work for each worker, by 1, 2, 4 and 8 of them.
 pub(crate) async fn workers(services: &Services, users_per_worker: usize) -> Result<Vec<Figure>, BenchError> {
@@ -49,12 +51,14 @@ pub(crate) async fn workers(services: &Services, users_per_worker: usize) -> Res
 
 /// Nineteen providers with and without a twentieth that never answers.
 pub(crate) async fn slow_loris(services: &Services, users: usize) -> Result<Vec<Figure>, BenchError> {
-    let without = nineteen(services, users, false).await?;
-    let with = nineteen(services, users, true).await?;
-    Ok(vec![
-        Figure::of("19 providers alone", "users/s", vec![without]),
-        Figure::of("19 providers beside a slow-loris", "users/s", vec![with]).beside(without).goal(Goal::AtLeast(0.95)),
-    ])
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for _ in 0..LORIS_RUNS {
+        without.push(nineteen(services, users, false).await?);
+        with.push(nineteen(services, users, true).await?);
+    }
+    let alone = Figure::of("19 providers alone", "users/s", without);
+    let beside = Figure::of("19 providers beside a slow-loris", "users/s", with).beside(alone.value);
+    Ok(vec![alone, beside.goal(Goal::AtLeast(0.95))])
 }
 
 async fn nineteen(services: &Services, users: usize, with_loris: bool) -> Result<f64, BenchError> {
