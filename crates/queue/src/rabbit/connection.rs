@@ -81,9 +81,15 @@ impl Link {
         Ok(connection)
     }
 
-    /// How often it connected: the number of the present connection.
+    /// How often it connected: the number of the connection that the last channel came from.
     pub(super) fn connected(&self) -> u64 {
         self.connected.load(Ordering::Acquire)
+    }
+
+    /// The number of the present connection; `None` when there is none.
+    pub(super) async fn present(&self) -> Option<u64> {
+        let current = self.current.lock().await;
+        current.as_ref().filter(|connection| connection.status().connected()).map(|_| self.connected())
     }
 
     /// Whether the broker has stopped reading what this connection publishes.

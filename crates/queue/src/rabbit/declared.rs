@@ -45,8 +45,12 @@ impl Declared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Declares the queues of a provider, unless that was done before. Those who come together wait for one of them.
+    /// Declares the queues of a provider, unless that was done before, which costs no question. Those who come
+    /// together wait for one of them.
     pub(super) async fn ensure(&self, link: &Link, names: &Names, provider: &ProviderName) -> Result<(), QueueError> {
+        if link.present().await.is_some_and(|connection| self.once(connection, provider).initialized()) {
+            return Ok(());
+        }
         // Connects if there is no connection, so that its number is that of the one in use.
         let channel = link.channel().await?;
         let once = self.once(link.connected(), provider);
