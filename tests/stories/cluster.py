@@ -144,10 +144,10 @@ def amqp(*arguments):
 
 
 def tasks_of_groups():
-    """How many there may be with 10,000 members to a task: each ends where the next group would be too much."""
+    """How many there may be with 25,000 members to a task: each ends where the next group would be too much."""
     with open(PEOPLE) as lines:
         sizes = [len(json.loads(line).get("members", [])) for line in lines]
-    return range(-(-sum(sizes) // 10_000), sum(sizes) // (10_000 - max(sizes)) + 2)
+    return range(-(-sum(sizes) // 25_000), sum(sizes) // (25_000 - max(sizes)) + 2)
 
 
 def first_sync(servers):

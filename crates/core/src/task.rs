@@ -18,7 +18,7 @@ pub const OBJECTS_PER_TASK_MAX: usize = 100;
 
 /// Members that a worker reads for the groups of one task at the most, unless a single group has more: a task of
 /// large groups would otherwise take a gigabyte, and one worker would read what several could.
-pub const MEMBERS_PER_TASK_MAX: u64 = 10_000;
+pub const MEMBERS_PER_TASK_MAX: u64 = 25_000;
 
 words!(
     /// The three queues of a provider, in the order of their importance.
