@@ -92,16 +92,20 @@ impl Scheduler {
 
     async fn publish_changes(&self, provider: &ProviderRow, owed: &[Owed]) -> Result<(), SchedulerError> {
         self.queue.declare_provider(&provider.settings.name).await?;
-        let batches = self.batches(owed);
+        let mut batches = Vec::new();
+        for (common, ids) in self.batches(owed) {
+            let cut = self.cut_objects(provider, common.1, &ids).await?;
+            batches.push((common, cut));
+        }
         // Marked before it is published: a worker may be done, and the object owed again, before the publish
         // returns.
         let all: Vec<ResourceId> = owed.iter().map(|object| object.resource_id.clone()).collect();
         self.store.mark_queued(provider.id, &all).await?;
-        for ((lane, kind, cause, context), ids) in batches {
+        for ((lane, kind, cause, context), cut) in batches {
             let name = &provider.settings.name;
             let message =
                 |ids: Vec<ResourceId>| Task::new(TaskId(Uuid::now_v7()), None, name.clone(), kind, lane, cause, ids);
-            let tasks: Vec<Task> = self.cut_objects(provider, kind, &ids).await?.into_iter().map(message).collect();
+            let tasks: Vec<Task> = cut.into_iter().map(message).collect();
             let span = tracing::info_span!("publish", provider = %name, lane = %lane, otel.kind = "producer");
             let context = follow(&span, context.as_deref());
             if let Err(error) = self.queue.publish(&tasks, context.as_deref()).instrument(span).await {
